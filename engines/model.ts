@@ -1,0 +1,223 @@
+/**
+ * What the operator's pipeline and the three engines agree on. A kind compiles to resources; an engine observes a
+ * shard, compares, and applies the difference. The difference is a value: plan, dry run, approval, audit, drift and
+ * delete are all made of `Change`.
+ */
+import type { AppError } from '@tenantry/crds/errors.ts'
+
+export type EngineName = 'PostgreSQL' | 'Redis' | 'ClickHouse'
+
+/** Whose an engine object is. `uid` tells a re-created object from the old one; the names alone decide ownership. */
+export interface Owner {
+  readonly installation: string
+  readonly kind: 'Tenant' | 'Database'
+  readonly namespace: string
+  readonly name: string
+  readonly uid: string
+}
+
+/** One thing that should exist on a shard. */
+export interface Resource<K extends string = string, S = unknown> {
+  readonly kind: K
+  /** Unique on the shard among all kinds: `<kind>/<engine-side name>`. */
+  readonly id: string
+  readonly spec: S
+  /** True for what holds or guards customers' data: never dropped under `deletionPolicy: Retain`. */
+  readonly data: boolean
+}
+
+export type Risk = 'safe' | 'disruptive' | 'destructive'
+
+/** One differing attribute, printable: never a password, verifier or hash of one. */
+export interface FieldDiff {
+  readonly field: string
+  readonly want?: string
+  readonly found?: string
+}
+
+/** Why a change must not run by itself. `adoptable`: the adopt annotation may release it. The message says what to do. */
+export interface Blocked {
+  readonly code: 'Conflict' | 'MigrationChanged'
+  readonly message: string
+  readonly adoptable: boolean
+}
+
+/** One difference between wanted and found. Changes of a plan are in the order in which they must be applied. */
+export interface Change<R extends Resource = Resource> {
+  readonly op: 'create' | 'alter' | 'drop' | 'adopt'
+  readonly target: R
+  readonly risk: Risk
+  readonly fields: readonly FieldDiff[]
+  /** One line for people: `create role t_acme_1f2e3d4c_owner`. */
+  readonly summary: string
+  readonly blocked?: Blocked
+}
+
+/** What became of a batch: changes are applied in order and the first failure ends the batch. */
+export interface Applied<R extends Resource = Resource> {
+  readonly done: readonly Change<R>[]
+  readonly failed?: { readonly change: Change<R>; readonly error: AppError }
+}
+
+/** Looks up the plain password of an engine login by its engine-side name; throws AppError `SecretNotFound` when it has none. */
+export type SecretReader = (login: string) => string
+
+/** Changes of one owner on one shard. */
+export interface Batch<R extends Resource = Resource> {
+  readonly owner: Owner
+  readonly changes: readonly Change<R>[]
+  readonly secrets: SecretReader
+}
+
+/** What to read: the whole shard, or the objects of the given base names (`t_…`, see names.ts) with everything that collides with them. */
+export type Scope = 'all' | readonly string[]
+
+/** A parsed connection Secret. Plain values; never logged or put into an error. */
+export interface Connection {
+  readonly host: string
+  readonly port: number
+  readonly username?: string
+  readonly password?: string
+  /** Postgres and ClickHouse: the database to work in. */
+  readonly database?: string
+  /** Verify the server's certificate (`ca` if given, else the system's roots); `insecure` encrypts without verifying. */
+  readonly tls: 'off' | 'verify' | 'insecure'
+  readonly ca?: string
+}
+
+export interface SessionOptions {
+  /** This installation's id: part of every ownership mark. */
+  readonly installation: string
+  /**
+   * The fencing epoch of the leader that writes, asked for at each batch. A server that has seen a higher epoch of this
+   * installation refuses the batch with AppError `Fenced`; a lower one is raised with the first write. Whole and positive; absent: this session is not fenced.
+   */
+  readonly epoch?: () => number
+  /** Whose epochs are compared: one name for each Lease that is competed for. Absent: `installation`. */
+  readonly fence?: string
+  readonly connectTimeoutMs: number
+  readonly statementTimeoutMs: number
+  /** Upper bound of pooled connections to this shard. */
+  readonly maxConnections: number
+}
+
+/** A shard's health, as far as one round of cheap queries tells. Sizes in bytes. */
+export interface Health {
+  readonly version: string
+  readonly latencyMs: number
+  readonly sizeBytes: number
+  readonly tables: number
+  readonly connections: number
+  /** False where the server cannot hold users and policies (embedded ClickHouse). */
+  readonly accessControl: boolean
+}
+
+/** A login to prove isolation with. `name` is the tenant's base name on the shard. */
+export interface ProbeLogin {
+  readonly owner: Owner
+  readonly name: string
+  readonly login: string
+  readonly password: string
+}
+
+/** Outcome of an isolation proof; `evidence` is one sentence for people that says what was tried and seen. */
+export interface Proof {
+  readonly verdict: 'isolated' | 'leaking' | 'unsupported'
+  readonly evidence: string
+}
+
+/** One SQL file of `Database.spec.schema`. `version` orders files by compareVersions of versions.ts; `checksum` is sha256 hex over the body with LF line ends. */
+export interface MigrationFile {
+  readonly version: string
+  readonly name: string
+  readonly checksum: string
+  readonly body: string
+}
+
+export type Isolation = 'Schema' | 'Row' | 'Database' | 'Prefix'
+
+export interface LoginInput {
+  readonly access: 'ReadWrite' | 'ReadOnly'
+  /** Engine-side login name, from `Engine.loginName`. */
+  readonly login: string
+  /** `fingerprint(login, password)` of credential.ts: a difference from the one in the mark means the password must be set. */
+  readonly fingerprint: string
+}
+
+/** Bytes, milliseconds and counts; undefined means no limit of ours. */
+export interface Limits {
+  readonly connections?: number
+  readonly statementTimeoutMs?: number
+  readonly memoryBytes?: number
+  readonly queriesPerHour?: number
+}
+
+/** Everything a tenant's resources on one shard depend on. */
+export interface TenantInput {
+  readonly isolation: Isolation
+  /** `objectName(tenant, database)` of names.ts. */
+  readonly name: string
+  /** `tenantId(tenant)` of names.ts: the value of `tenant_id` in shared tables. */
+  readonly tenantId: string
+  /** `databaseName(database)` of names.ts: what the Database itself owns on the shard (shared tables). */
+  readonly shared: string
+  readonly suspended: boolean
+  readonly logins: readonly LoginInput[]
+  readonly limits: Limits
+  /** For isolations with tables of the tenant's own; shared tables' files come with DatabaseInput. */
+  readonly files: readonly MigrationFile[]
+}
+
+/** Everything the resources that a Database itself owns on each shard depend on. */
+export interface DatabaseInput {
+  readonly isolation: Isolation
+  readonly shared: string
+  readonly extensions: readonly string[]
+  readonly files: readonly MigrationFile[]
+}
+
+/** Where a tenant lives on a shard, as shown in status and Secret. `database` is what a client connects to. */
+export interface Address {
+  readonly database?: string
+  readonly schema?: string
+  readonly keyPrefix?: string
+}
+
+/** A live connection pool to one shard. Every method throws AppError only, and gives up when `signal` aborts. */
+export interface Session<R extends Resource, S> {
+  /** Reads everything we own within the scope in a number of queries that does not depend on the number of tenants. */
+  observe(scope: Scope, signal: AbortSignal): Promise<S>
+  /** Applies in order; safe to kill at any point and to repeat. */
+  apply(batch: Batch<R>, signal: AbortSignal): Promise<Applied<R>>
+  health(signal: AbortSignal): Promise<Health>
+  /** Logs in for real as the tenant and tries to read what is not its own. Run once for each new credential. */
+  probe(login: ProbeLogin, signal: AbortSignal): Promise<Proof>
+  close(): Promise<void>
+}
+
+/** One engine. All but `connect` is pure. `R` is the engine's union of resources, `S` its snapshot of a shard. */
+export interface Engine<R extends Resource, S> {
+  readonly name: EngineName
+  /** How many batches are to be applied to a shard at a time for each of its connections: more than one where batches that wait share requests. Absent: one. */
+  readonly batchesPerConnection?: number
+  connect(connection: Connection, options: SessionOptions): Session<R, S>
+  /** Engine-side name of a tenant's login, within the engine's length limit. */
+  loginName(name: string, access: LoginInput['access']): string
+  tenantResources(input: TenantInput): readonly R[]
+  databaseResources(input: DatabaseInput): readonly R[]
+  address(input: Pick<TenantInput, 'isolation' | 'name' | 'shared'>, connection: Connection): Address
+  /** Keys of the tenant's Secret: host, port, username, password, database, uri (all escaped) and the address. */
+  secretData(
+    connection: Connection,
+    address: Address,
+    login: { login: string; password: string },
+  ): Readonly<Record<string, string>>
+  /** The changes, in dependency order, that turn what is found into what is wanted for one owner: [] when nothing differs. */
+  diff(owner: Owner, wanted: readonly R[], found: S): readonly Change<R>[]
+  /** Isolation as far as the snapshot proves it: no foreign grantee, no foreign membership, no missing row security. */
+  isolation(owner: Owner, found: S): Proof
+  /** The version of the last applied file for a schema or database of the shard; undefined when none was applied. */
+  schemaVersion(schema: string, found: S): string | undefined
+  /** The statements a change stands for, with secrets replaced by `***`; for people. */
+  statements(change: Change<R>): readonly string[]
+}
