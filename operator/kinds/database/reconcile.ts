@@ -1,0 +1,175 @@
+import { ANNOTATIONS, FINALIZER, isSet } from '@tenantry/crds/annotations.ts'
+import { parseDuration } from '@tenantry/crds/common.ts'
+import type { Database } from '@tenantry/crds/database.ts'
+import { AppError, asAppError } from '@tenantry/crds/errors.ts'
+import type { MigrationFile } from '@tenantry/engines/model.ts'
+import { databaseName } from '@tenantry/engines/names.ts'
+import { CONFIG_MAPS, SECRETS } from '../../kube/types.ts'
+import { defectStatus } from '../../reconcile/findings.ts'
+import type { Outcome } from '../../reconcile/model.ts'
+import type { Next } from '../../reconcile/next.ts'
+import { nextAfter, sooner } from '../../reconcile/next.ts'
+import { ownerOf, writeStatus } from '../../reconcile/object.ts'
+import { reconcileTargets } from '../../reconcile/pipeline.ts'
+import { report } from '../../reconcile/report.ts'
+import type { World } from '../../world.ts'
+import { type Defect, defectOf } from '../decode.ts'
+import { holdConnections, releaseDatabase } from './connections.ts'
+import { databaseTarget } from './desired.ts'
+import { resyncTenants } from './resync.ts'
+import { lookAtShards, type ShardReport } from './shards.ts'
+import { configMapNames } from './source-files.ts'
+import { type DatabaseReport, databaseStatus } from './status.ts'
+
+/** Looks after one Database: health of its shards, what it owns there, and the resync of all tenants on them. */
+export async function reconcileDatabase(world: World, key: string, signal: AbortSignal): Promise<Next> {
+  const database = world.databases.store.get(key)
+  if (!database) {
+    letGo(world, key)
+    return { when: 'event' }
+  }
+  const { annotations, deletionTimestamp, finalizers } = database.metadata
+  if (deletionTimestamp && !finalizers?.includes(FINALIZER)) return await leave(world, key, database)
+  const defect = defectOf(database)
+  const mayGo =
+    deletionTimestamp !== undefined && (defect?.deletable !== false || isSet(annotations, ANNOTATIONS.abandon))
+  if (defect && !mayGo) return await stall(world, database, defect)
+  return deletionTimestamp ? await remove(world, key, database, signal) : await keep(world, key, database, signal)
+}
+
+/** Nothing is done on the strength of a spec that cannot be read, and what was made before stays. */
+async function stall(world: World, database: Database, { message }: Defect): Promise<Next> {
+  const at = { now: world.clock.now(), generation: database.metadata.generation }
+  await writeStatus(world, world.databases, database, defectStatus(database.status, message, at))
+  const { namespace, name } = database.metadata
+  for (const tenant of world.tenants.store.byIndex('database', `${namespace}/${name}`)) {
+    world.enqueue('Tenant', `${tenant.metadata.namespace}/${tenant.metadata.name}`, 'resync')
+  }
+  return { when: 'event' }
+}
+
+async function keep(world: World, key: string, seen: Database, signal: AbortSignal): Promise<Next> {
+  const { database, lookAgainMs } = await holdConnections(world, key, seen)
+  dropUnused(world, key, database)
+  const { files, problems } = await readFiles(world, database)
+  const shards = await lookAtShards(world, database)
+  const outcome = await run(world, database, { shards, files }, signal)
+  const concluded = conclude(database, { shards, outcome, files, problems })
+  await writeStatus(world, world.databases, database, databaseStatus(database, concluded, world.clock.now()))
+  await resyncTenants(world, key, shards)
+  return sooner(nextFor(world.random, database, concluded), lookAgainMs)
+}
+
+async function remove(world: World, key: string, database: Database, signal: AbortSignal): Promise<Next> {
+  const tenants = world.tenants.store.byIndex('database', key)
+  const shards = await lookAtShards(world, database)
+  const inUse = tenants.length > 0 ? [tenantsLeft(key, tenants)] : []
+  const untouched = tenants.length > 0 || defectOf(database)?.deletable === false
+  const outcome = untouched ? NOTHING_DONE : await run(world, database, { shards, files: [] }, signal)
+  if (tenants.length === 0 && isCleared(database, shards, outcome)) {
+    return await leave(world, key, database)
+  }
+  const concluded = conclude(database, { shards, outcome, files: [], problems: inUse })
+  await writeStatus(world, world.databases, database, databaseStatus(database, concluded, world.clock.now()))
+  return nextFor(world.random, database, concluded)
+}
+
+async function leave(world: World, key: string, database: Database): Promise<Next> {
+  await releaseDatabase(world, database)
+  letGo(world, key)
+  return { when: 'event' }
+}
+
+const NOTHING_DONE: Outcome = { targets: [], planHash: undefined }
+
+/** An idle shard is left alone unless tenants still live on it. */
+async function run(
+  world: World,
+  database: Database,
+  { shards, files }: { shards: readonly ShardReport[]; files: readonly MigrationFile[] },
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const targets = shards.flatMap(({ spec, shard, state, tenants }) =>
+    shard && (state !== 'Idle' || tenants > 0) ? [databaseTarget(database, spec.name, shard, files)] : [],
+  )
+  const outcome = await reconcileTargets(ownerOf(world, 'Database', database), targets, signal)
+  report(world, 'Database', database, outcome)
+  return outcome
+}
+
+async function readFiles(
+  world: World,
+  database: Database,
+): Promise<{ files: readonly MigrationFile[]; problems: readonly AppError[] }> {
+  try {
+    return { files: await world.files.read(database), problems: [] }
+  } catch (error) {
+    return { files: [], problems: [asAppError(error, `read the SQL files of Database ${database.metadata.name}`)] }
+  }
+}
+
+function conclude(
+  database: Database,
+  parts: Pick<DatabaseReport, 'shards' | 'outcome' | 'problems'> & { files: readonly MigrationFile[] },
+): DatabaseReport {
+  const targetVersion = parts.files.at(-1)?.version
+  const versions = new Map<string, string>()
+  for (const { target, found } of parts.outcome.targets) {
+    const version =
+      found === undefined ? undefined : target.shard.engine.schemaVersion(databaseName(database.metadata), found)
+    if (version !== undefined) versions.set(target.label, version)
+  }
+  const { shards, outcome, problems } = parts
+  return { shards, outcome, problems, versions, ...(targetVersion !== undefined && { targetVersion }) }
+}
+
+function tenantsLeft(key: string, tenants: readonly { metadata: { namespace: string; name: string } }[]): AppError {
+  const some = tenants.slice(0, 5).map(({ metadata }) => `${metadata.namespace}/${metadata.name}`)
+  const more = tenants.length > some.length ? ` and ${tenants.length - some.length} more` : ''
+  return new AppError(
+    'InUse',
+    `delete Database ${key}: ${tenants.length} Tenants refer to it (${some.join(', ')}${more}); delete them or remove it from their spec.databases first`,
+  )
+}
+
+/** A shard that cannot be reached does not hold up a deletion that would have dropped nothing there. */
+function isCleared({ spec, metadata }: Database, shards: readonly ShardReport[], { targets }: Outcome): boolean {
+  if (isSet(metadata.annotations, ANNOTATIONS.abandon)) return true
+  const reached = spec.deletionPolicy === 'Retain' || shards.every(({ shard }) => shard)
+  return reached && targets.every(({ error, held, remaining }) => !error && held.length === 0 && remaining.length === 0)
+}
+
+function dropUnused(world: World, key: string, database: Database): void {
+  const { namespace } = database.metadata
+  world.shards.retain(
+    database.metadata,
+    database.spec.shards.map(({ name }) => name),
+  )
+  world.references.release(key, [
+    ...database.spec.shards.map((shard) => ({
+      type: SECRETS,
+      ref: { namespace, name: shard.connectionSecretRef.name },
+    })),
+    ...configMapNames(database).map((name) => ({ type: CONFIG_MAPS, ref: { namespace, name } })),
+  ])
+}
+
+function letGo(world: World, key: string): void {
+  const [namespace = '', name = ''] = key.split('/')
+  world.shards.retain({ namespace, name }, [])
+  world.references.release(key)
+  world.files.forget(key)
+}
+
+/** Always looked at again after the interval, spread by a fifth so that Databases do not march in step. */
+function nextFor(random: () => number, database: Database, { shards, outcome, problems }: DatabaseReport): Next {
+  const intervalMs = parseDuration(database.spec.interval)
+  const errors = [
+    ...problems,
+    ...shards.flatMap(({ problem }) => problem ?? []),
+    ...outcome.targets.flatMap(({ error }) => error ?? []),
+  ]
+  const waiting = outcome.targets.some(({ held, remaining }) => held.length + remaining.length > 0)
+  const next = nextAfter(errors, waiting, intervalMs)
+  return next.when === 'event' ? { when: 'after', ms: intervalMs * (0.9 + 0.2 * random()) } : next
+}
