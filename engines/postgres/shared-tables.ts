@@ -4,8 +4,6 @@ import type { FoundPolicy, SharedTable } from './snapshot.ts'
 /** The one policy that Tenantry keeps on every shared table. */
 export const POLICY = 'tenantry_tenant'
 
-const TEXT = ['text', 'character varying']
-
 /** Kinds of relations that can have row security: tables and partitioned tables. */
 const SECURABLE = ['r', 'p']
 
@@ -56,9 +54,4 @@ export function expectedPolicy(table: SharedTable, policy: FoundPolicy): boolean
 /** Permissive policies add up: any other one opens the table further. */
 export function isDanger({ name, permissive }: FoundPolicy): boolean {
   return permissive && name !== POLICY
-}
-
-/** True for a type that tenant_id can be compared with as it is, so that an index on it serves the policy. */
-export function isTextType(type: string): boolean {
-  return TEXT.includes(type)
 }

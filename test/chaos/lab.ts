@@ -1,17 +1,14 @@
 /** Where plans run: the embedded stack, reached directly, with every program restartable. */
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ClickHouseClient, createClient as createClickHouse } from '@clickhouse/client'
 import { KubeConfig } from '@kubernetes/client-node'
 import type { Connection } from '@tenantry/engines/model.ts'
 import { createClient, type KubeClient } from '@tenantry/operator/kube/client.ts'
-import type { KubeObject, ResourceType } from '@tenantry/operator/kube/types.ts'
 import { DATABASES, TENANTS } from '@tenantry/operator/operator.ts'
 import { Redis } from 'ioredis'
 import { Client, escapeIdentifier, Pool } from 'pg'
-import { parseAllDocuments } from 'yaml'
+import { applyCrds } from '../support/crds.ts'
 
 /** Direct, administrative access to the servers. */
 export interface Servers {
@@ -37,13 +34,6 @@ export interface Lab {
   close(): Promise<void>
 }
 
-const CRDS: ResourceType = {
-  group: 'apiextensions.k8s.io',
-  version: 'v1',
-  plural: 'customresourcedefinitions',
-  kind: 'CustomResourceDefinition',
-  namespaced: false,
-}
 const TEMPLATE = 'chaos_template'
 
 /** Counts creations and drops inside a database, with the transaction that makes them: what is rolled back never was. */
@@ -148,12 +138,7 @@ export async function eventually<T>(check: () => Promise<T>, timeoutMs = 60_000)
 }
 
 async function installCrds(kube: KubeClient): Promise<void> {
-  const folder = resolve(import.meta.dirname, '../../crds/generated')
-  for (const file of ['tenantry.dev_tenants.yaml', 'tenantry.dev_databases.yaml']) {
-    for (const document of parseAllDocuments(readFileSync(join(folder, file), 'utf8'))) {
-      await kube.apply(CRDS, document.toJS() as KubeObject, { force: true })
-    }
-  }
+  await applyCrds(kube)
   await eventually(async () => {
     await kube.list(TENANTS, { limit: 1 })
     await kube.list(DATABASES, { limit: 1 })

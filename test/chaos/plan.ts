@@ -3,8 +3,6 @@
 /** What a proxy stands in front of. */
 export type Target = 'api' | 'postgres' | 'redis' | 'clickhouse'
 
-export const ENGINES_BEHIND = ['postgres', 'redis', 'clickhouse'] as const
-
 /** A write by its name, which is the same in every run, and how often it has come by then (from 1). */
 export interface FaultPoint {
   readonly target: Target

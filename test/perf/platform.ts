@@ -231,7 +231,7 @@ export function secretOf({ tls: _tls, ...values }: Connection): Readonly<Record<
   return Object.fromEntries(entries.map(([key, value]) => [key, Buffer.from(String(value)).toString('base64')]))
 }
 
-/** The ConfigMap of a Database's SQL files, where it has any. */
+/** The ConfigMap of a Database's SQL files; none without files. */
 export async function makeSources(kube: KubeClient, name: string, files: readonly MigrationFile[]): Promise<void> {
   if (files.length === 0) return
   const data = Object.fromEntries(files.map(({ name: key, body }) => [key, body]))

@@ -2,20 +2,9 @@
 import type { KubeClient } from '@tenantry/operator/kube/client.ts'
 import type { KubeObject, ResourceType } from '@tenantry/operator/kube/types.ts'
 import { DATABASES, TENANTS } from '@tenantry/operator/operator.ts'
+import { CRDS } from './crds.ts'
 import { until } from './operator.ts'
 import { freshSuffix } from './stack.ts'
-
-interface Crd extends KubeObject {
-  readonly spec: { readonly versions: readonly { readonly schema: { readonly openAPIV3Schema: object } }[] }
-}
-
-const CRDS: ResourceType<Crd> = {
-  group: 'apiextensions.k8s.io',
-  version: 'v1',
-  plural: 'customresourcedefinitions',
-  kind: 'CustomResourceDefinition',
-  namespaced: false,
-}
 
 const ANYTHING = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true }
 

@@ -1,6 +1,3 @@
-/** An operator of a test file's own, in the test's process, that sees only the objects which this file makes. */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import { KubeConfig } from '@kubernetes/client-node'
 import type { Condition } from '@tenantry/crds/conditions.ts'
@@ -14,7 +11,7 @@ import { DATABASES, type Operator, type OperatorOptions, startOperator, TENANTS 
 import { createLog } from '@tenantry/operator/telemetry/log.ts'
 import { createMetrics, type Metrics } from '@tenantry/operator/telemetry/metrics.ts'
 import { afterAll, expect } from 'vitest'
-import { parseAllDocuments } from 'yaml'
+import { applyCrds } from './crds.ts'
 import { freshNamespace, freshSuffix, useStack } from './stack.ts'
 
 export interface TestOperator {
@@ -40,14 +37,6 @@ export interface Manifest<M extends { readonly spec: unknown }> {
   readonly name: string
   readonly spec: M['spec']
   readonly annotations?: Readonly<Record<string, string>>
-}
-
-const CRDS: ResourceType = {
-  group: 'apiextensions.k8s.io',
-  version: 'v1',
-  plural: 'customresourcedefinitions',
-  kind: 'CustomResourceDefinition',
-  namespaced: false,
 }
 
 export async function startTestOperator(
@@ -165,14 +154,8 @@ function encode(connection: Partial<Connection>): Record<string, string> {
   )
 }
 
-/** Several files may do this at once: applying the same text twice does no harm. */
 export async function installCrds(kube: KubeClient): Promise<void> {
-  const folder = join(import.meta.dirname, '../../crds/generated')
-  for (const file of ['tenantry.dev_tenants.yaml', 'tenantry.dev_databases.yaml']) {
-    for (const document of parseAllDocuments(readFileSync(join(folder, file), 'utf8'))) {
-      await kube.apply(CRDS, document.toJS() as KubeObject, { force: true })
-    }
-  }
+  await applyCrds(kube)
   await until('the custom resources to be served', async () => {
     await kube.list(TENANTS, { limit: 1 })
     await kube.list(DATABASES, { limit: 1 })

@@ -108,6 +108,21 @@ test('a Secret that is not known yet keeps its password, and nothing is written'
   expect(await stored(all)).toEqual(before)
 })
 
+test('a Secret whose label somebody took away is found all the same, and gets it and whatever else it lost back', async () => {
+  const all = await lab()
+  const { client, tenant, informer } = all
+  const secrets = await informer()
+  const [first] = await ensureCredentials({ client, secrets }, tenant, bindingWith())
+  const damage = { metadata: { labels: { [LABEL_MANAGED]: null } }, data: { host: null } }
+  await client.patch(SECRETS, (await stored(all)).metadata, damage, { type: 'merge' })
+  const blind = await informer()
+  const [again] = await ensureCredentials({ client, secrets: blind }, tenant, bindingWith())
+  expect(again).toEqual(first)
+  const there = await stored(all)
+  expect(there.metadata.labels).toEqual({ [LABEL_MANAGED]: 'true' })
+  expect(textOf(there)).toMatchObject({ host: 'cache.example', password: first?.password })
+})
+
 test("a Secret of somebody else's is neither changed nor added to", async () => {
   const all = await lab()
   const { client, namespace, tenant, informer } = all

@@ -9,7 +9,7 @@ import { type KubeObject, SECRETS, type Secret } from '../../kube/types.ts'
 import type { World } from '../../world.ts'
 import type { Binding } from './bindings.ts'
 import { secretName } from './names.ts'
-import { digestOf, keepSecret, passwordIn, type StoredSecret } from './stored-secret.ts'
+import { digestOf, keepSecret, type StoredSecret } from './stored-secret.ts'
 import { renderTemplate } from './template.ts'
 
 /** What Secrets are read from and written with. */
@@ -59,17 +59,23 @@ async function ensureCredential(
   access: LoginInput['access'],
 ): Promise<Credential> {
   const { found, wanted, credential } = lookUp(world, tenant, binding, access)
-  if (found && !isOwnedBy(tenant, found)) throw conflict(found)
-  if (mayWrite(binding.database) && found?.digest !== digestOf(wanted)) {
-    const stored = found ? await bringTo(world, found, wanted) : await make(world, tenant, wanted)
-    return withPassword(credential, passwordIn(stored))
-  }
-  return credential
+  if (found || !mayWrite(binding.database)) return await putRight(world, tenant, binding, { found, wanted, credential })
+  if (await make(world, wanted)) return credential
+  const there = await world.client.get(SECRETS, wanted.metadata)
+  if (!there) throw changedMeanwhile(wanted)
+  return await putRight(world, tenant, binding, compose(tenant, binding, access, keepSecret(there)))
 }
 
-/** The password that is stored, should it be another than the one that was to be. */
-function withPassword(credential: Credential, password = credential.password): Credential {
-  return { ...credential, password, fingerprint: fingerprint(credential.login, password) }
+/** Writes only where something differs. Throws `SecretConflict` when it is not this Tenant's. */
+async function putRight(
+  world: Keeper,
+  tenant: Tenant,
+  binding: Binding,
+  { found, wanted, credential }: LookedUp,
+): Promise<Credential> {
+  if (found && !isOwnedBy(tenant, found)) throw conflict(found)
+  if (found && mayWrite(binding.database) && found.digest !== digestOf(wanted)) await bringTo(world, found, wanted)
+  return credential
 }
 
 interface LookedUp {
@@ -78,10 +84,19 @@ interface LookedUp {
   readonly credential: Credential
 }
 
-/** The Secret as it is and as it should be, with the password that it has, or a new one. */
 function lookUp(world: Keeper, tenant: Tenant, binding: Binding, access: LoginInput['access']): LookedUp {
   const name = secretName(tenant.metadata.name, binding, access)
-  const found = world.secrets.store.get(`${tenant.metadata.namespace}/${name}`)
+  return compose(tenant, binding, access, world.secrets.store.get(`${tenant.metadata.namespace}/${name}`))
+}
+
+/** The Secret as it is and as it should be, with the password that it has, or a new one. */
+function compose(
+  tenant: Tenant,
+  binding: Binding,
+  access: LoginInput['access'],
+  found: StoredSecret | undefined,
+): LookedUp {
+  const name = secretName(tenant.metadata.name, binding, access)
   const login = binding.shard.engine.loginName(binding.objectName, access)
   const password = found?.password ?? newPassword()
   const wanted = desiredSecret(tenant, binding, { name, login, password })
@@ -115,31 +130,26 @@ function desiredSecret(
 }
 
 /**
- * Resolves to the Secret as it is stored. Creating one decides alone whether the name is free, where an apply would add to
- * whatever is there: a Secret that somebody else made must not lose what it holds. One that is ours already, and was made
- * too lately to be known, keeps its password.
+ * False when the name is taken. Creating a Secret decides alone whether it is free, where an apply would add to whatever is
+ * there: a Secret that somebody else made must not lose what it holds. One of ours may be there unknown: made too lately, or
+ * without the label by which ours are watched because somebody took it away.
  */
-async function make(world: Keeper, tenant: Tenant, wanted: Secret): Promise<Secret> {
+async function make(world: Keeper, wanted: Secret): Promise<boolean> {
   try {
     const made = await world.client.create(SECRETS, wanted)
     world.secrets.observe(keepSecret(made))
-    return made
+    return true
   } catch (error) {
     if (statusOf(error) !== 409) throw error
+    return false
   }
-  const there = await world.client.get(SECRETS, wanted.metadata)
-  if (!there || !isOwnedBy(tenant, there)) throw conflict(wanted)
-  return passwordIn(there) === undefined ? await bringTo(world, there, wanted) : there
 }
 
 /** Nothing but what is wanted is left in it. Throws `KubernetesConflict` when it went or changed meanwhile. */
-async function bringTo(world: Keeper, known: KubeObject, { metadata, data = {} }: Secret): Promise<Secret> {
+async function bringTo(world: Keeper, known: KubeObject, { metadata, data = {} }: Secret): Promise<void> {
   const { resourceVersion } = known.metadata
   const found = await world.client.get(SECRETS, metadata)
-  if (found?.metadata.resourceVersion !== resourceVersion) {
-    const doing = `write Secret ${metadata.namespace}/${metadata.name}`
-    throw new AppError('KubernetesConflict', `${doing}: it was changed or deleted by somebody else meanwhile`)
-  }
+  if (found?.metadata.resourceVersion !== resourceVersion) throw changedMeanwhile({ metadata })
   const { labels, ownerReferences } = metadata
   const gone = Object.keys(found?.data ?? {}).map((key) => [key, null] as const)
   const patch = {
@@ -148,12 +158,16 @@ async function bringTo(world: Keeper, known: KubeObject, { metadata, data = {} }
   }
   const written = await world.client.patch(SECRETS, metadata, patch, { type: 'merge' })
   world.secrets.observe(keepSecret(written))
-  return written
 }
 
 /** By name, not uid: the Secret of a Tenant that was deleted and made again is taken up before it is collected. */
 function isOwnedBy(tenant: Tenant, { metadata }: KubeObject): boolean {
   return (metadata.ownerReferences ?? []).some(({ kind, name }) => kind === 'Tenant' && name === tenant.metadata.name)
+}
+
+function changedMeanwhile({ metadata: { namespace, name } }: Secret): AppError {
+  const doing = `write Secret ${namespace}/${name}`
+  return new AppError('KubernetesConflict', `${doing}: it was changed or deleted by somebody else meanwhile`)
 }
 
 function conflict({ metadata: { namespace, name } }: Secret): AppError {

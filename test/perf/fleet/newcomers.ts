@@ -27,8 +27,6 @@ export interface Newcomers {
   sendUntil(over: AbortSignal): Promise<readonly Newcomer[]>
   /** Waits until all of these are ready. */
   ready(some: readonly Newcomer[]): Promise<void>
-  /** Has the operator delete all that were sent. */
-  remove(): Promise<void>
   close(): void
 }
 
@@ -77,10 +75,6 @@ export async function watchNewcomers(fleet: Fleet, unheeded: (index: number) => 
     ready: async (some) => {
       const done = async (): Promise<boolean> => some.every(({ readyAt }) => readyAt !== undefined)
       await until('all new tenants to be ready', done, { signal, timeoutMs: 300_000 })
-    },
-    remove: async () => {
-      await api.send('DELETE', `${tenantsPath(NAMESPACE)}?labelSelector=${NEW}`)
-      await until('the new tenants to be deleted', async () => informer.store.size === 0, { signal })
     },
     close: () => watching.abort(),
   }
