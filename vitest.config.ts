@@ -8,6 +8,8 @@ import { defineConfig } from 'vitest/config'
 //   x.alone.test.ts likewise, on a stack that no other file uses at the time: for tests that count what servers are asked
 // One kind alone: npm run unit -- --project unit
 const common = { pool: 'forks', testTimeout: 120_000, hookTimeout: 120_000 } as const
+// Tests against servers are tried twice; npm test names those that needed it.
+const real = { ...common, retry: 1, globalSetup: 'test/support/setup.ts' } as const
 const exclude = ['**/node_modules/**', '**/.tenantry/**']
 
 export default defineConfig({
@@ -24,20 +26,18 @@ export default defineConfig({
       },
       {
         test: {
-          ...common,
+          ...real,
           name: 'real',
           include: ['**/*.real.test.ts'],
           exclude,
-          globalSetup: 'test/support/setup.ts',
         },
       },
       {
         test: {
-          ...common,
+          ...real,
           name: 'alone',
           include: ['**/*.alone.test.ts'],
           exclude,
-          globalSetup: 'test/support/setup.ts',
           fileParallelism: false,
           sequence: { groupOrder: 1 },
         },

@@ -31,7 +31,7 @@ const steps: readonly Step[] = [
     title: 'Tests',
     args: [
       ...[join(modules, 'vitest/vitest.mjs'), 'run', '--reporter=default', '--reporter=json'],
-      ...[`--outputFile.json=${results}`, ...process.argv.slice(2)],
+      ...[`--reporter=${join(root, 'test/support/flaky.ts')}`, `--outputFile.json=${results}`, ...process.argv.slice(2)],
     ],
   },
 ]
