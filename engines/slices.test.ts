@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { mapInSlices } from './slices.ts'
+import { mapInSlices, Slices } from './slices.ts'
 
 test('long work in slices gives everybody a turn in between, and its results in order', async () => {
   let turns = 0
@@ -22,4 +22,30 @@ test('short work takes no turn at all', async () => {
   })
   await mapInSlices([1, 2, 3], String)
   expect(turned).toBe(false)
+})
+
+test('of those that work side by side one has a slice in each round of the event loop', async () => {
+  const ran: string[] = []
+  const rounds: string[][] = []
+  let over = false
+  const watch = (): void => {
+    rounds.push([...new Set(ran.splice(0))])
+    if (!over) setImmediate(watch)
+  }
+  const work = async (name: string): Promise<void> => {
+    const slices = new Slices()
+    for (let n = 0; n < 96; n++) {
+      const until = performance.now() + 1
+      while (performance.now() < until);
+      ran.push(name)
+      if (slices.isOver) await slices.next()
+    }
+  }
+  setImmediate(watch)
+  await Promise.all(['a', 'b', 'c'].map(work))
+  over = true
+  const [begin = [], ...others] = rounds.filter((names) => names.length > 0)
+  expect(begin).toEqual(['a', 'b', 'c'])
+  expect(others.length).toBeGreaterThan(3)
+  expect(others.map((names) => names.length)).toEqual(others.map(() => 1))
 })

@@ -1,6 +1,7 @@
 import { AppError } from '@tenantry/crds/errors.ts'
 import { decodeMark } from '../mark.ts'
 import type { Scope } from '../model.ts'
+import { mapInSlices, Slices } from '../slices.ts'
 import type { Call, Link } from './client.ts'
 import { CONTROL } from './control.ts'
 import { isMissing } from './errors.ts'
@@ -84,15 +85,17 @@ export async function observe(link: Link, scope: Scope, greeting: Greeting, sign
     readParts(link, { doing: 'read databases, tables and what is known of them', signal, params }),
     greeting.noAccessControl === undefined ? observeAccess(link, params, signal) : NO_ACCESS,
   ])
-  const databases = found.databases.map(toDatabase)
-  const entries = lastOf(found.registry, ([id]) => id).map(toEntry)
+  const databases = await mapInSlices(found.databases, toDatabase)
+  const entries = await mapInSlices(await lastOf(found.registry, ([id]) => id), toEntry)
+  const tables = await mapInSlices(found.tables, toTable)
+  const files = await mapInSlices(await lastOf(found.ledger, fileKey), toFile)
   return {
     admin: greeting.user,
     noAccessControl: greeting.noAccessControl,
     databases: new Map(databases.map((d) => [d.name, d])),
-    tables: groupBy(found.tables.map(toTable), (t) => t.database),
+    tables: groupBy(tables, (t) => t.database),
     registry: new Map(entries.map((e) => [e.id, e])),
-    ledger: groupBy(lastOf(found.ledger, fileKey).map(toFile), (f) => f.database),
+    ledger: groupBy(files, (f) => f.database),
     access,
     owned: indexOwned(databases, entries),
   }
@@ -122,12 +125,14 @@ function fileKey([database, uuid, version]: Row): string {
 }
 
 /** Of rows of the same key, the one whose last column, a whole number, is the greatest. */
-function lastOf(rows: readonly Row[], keyOf: (row: Row) => string | undefined): readonly Row[] {
+async function lastOf(rows: readonly Row[], keyOf: (row: Row) => string | undefined): Promise<readonly Row[]> {
   const last = new Map<string | undefined, Row>()
+  const slices = new Slices()
   for (const row of rows) {
     const key = keyOf(row)
     const other = last.get(key)
     if (!other || BigInt(row.at(-1) ?? 0) >= BigInt(other.at(-1) ?? 0)) last.set(key, row)
+    if (slices.isOver) await slices.next()
   }
   return [...last.values()]
 }

@@ -1,8 +1,10 @@
 import { Socket } from 'node:net'
-import { Client, type ClientConfig, type PoolConfig } from 'pg'
+import { Client, type ClientBase, type ClientConfig, type PoolConfig } from 'pg'
 import type { Connection, SessionOptions } from '../model.ts'
+import { readInTurns } from '../slices.ts'
 import { codeOf, sqlState, toAppError } from './errors.ts'
 import { isGreeting, speaksAnotherProtocol, wrongEngine } from './identify.ts'
+import { TYPES } from './text-arrays.ts'
 
 type Times = Pick<SessionOptions, 'connectTimeoutMs' | 'statementTimeoutMs'>
 
@@ -34,6 +36,7 @@ export function clientConfig(connection: Connection, times: Times): PoolConfig &
     pipeline: true,
     ssl: tls === 'off' ? false : { rejectUnauthorized: tls === 'verify', ...(ca !== undefined && { ca }) },
     stream: sniffingSocket,
+    types: TYPES,
   }
 }
 
@@ -44,6 +47,11 @@ function sniffingSocket(): Socket {
     if (!isGreeting(bytes[0])) socket.destroy(wrongEngine())
   })
   return socket
+}
+
+/** To be called once a client is connected. */
+export function shareLoop(client: ClientBase): void {
+  readInTurns((client as unknown as { readonly connection: { readonly stream: Socket } }).connection.stream)
 }
 
 /** What failed to connect, once more: a server that says nothing, or nothing that pg understands, may be of another engine. */
@@ -70,6 +78,7 @@ export async function withClient<T>(
   try {
     return await abortable(signal, async () => {
       await connect()
+      shareLoop(client)
       return await use(client)
     })
   } catch (error) {

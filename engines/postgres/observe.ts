@@ -1,6 +1,6 @@
 import { decodeMark, type Mark } from '../mark.ts'
 import type { Scope } from '../model.ts'
-import { mapInSlices } from '../slices.ts'
+import { mapInSlices, Slices } from '../slices.ts'
 import { parseAcl } from './acl.ts'
 import { indexOwners } from './index-owners.ts'
 import { BASE_PATTERN, circle, gateName, loginName, ROLE_PATTERN, roleNames } from './names.ts'
@@ -215,10 +215,12 @@ async function readRegistry(read: Read, names: Names): Promise<Pick<PgSnapshot, 
   const rows = await read<RegistryRow>(REGISTRY, [names.bases, names.logins])
   const bindings = new Map<string, FoundBinding>()
   const tenants = new Map<string, FoundTenant>()
+  const slices = new Slices()
   for (const { kind, name, tenantId, shared, comment } of rows) {
     const mark = decodeMark(comment)
     if (kind === 'tenant') tenants.set(name, { name, tenantId, shared, comment, mark })
     else bindings.set(name, { login: name, tenantId, comment, mark })
+    if (slices.isOver) await slices.next()
   }
   return { bindings, tenants }
 }

@@ -1,7 +1,7 @@
 import { type Client, Pool, type PoolClient } from 'pg'
 import type { Connection, Session, SessionOptions } from '../model.ts'
 import { apply } from './apply.ts'
-import { abortable, clientConfig, explainFailure, withClient } from './connection.ts'
+import { abortable, clientConfig, explainFailure, shareLoop, withClient } from './connection.ts'
 import { sqlState, toAppError } from './errors.ts'
 import { health } from './health.ts'
 import type { PgResource } from './model.ts'
@@ -34,7 +34,10 @@ export function connect(connection: Connection, options: SessionOptions): Sessio
   // An idle connection that the server closes is replaced at the next use.
   pool.on('error', () => undefined)
   // The pool does not listen to a connection that is in use: without this its loss between two statements ends the process.
-  pool.on('connect', (client) => client.on('error', () => undefined))
+  pool.on('connect', (client) => {
+    client.on('error', () => undefined)
+    shareLoop(client)
+  })
   const server = serverOver(pool, connection, options)
   return {
     observe: (scope, signal) =>

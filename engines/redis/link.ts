@@ -1,6 +1,7 @@
-import { isIP, connect as tcpConnect } from 'node:net'
+import { isIP, type Socket, connect as tcpConnect } from 'node:net'
 import { AppError } from '@tenantry/crds/errors.ts'
 import type { Connection } from '@tenantry/engines/model.ts'
+import { readInTurns } from '@tenantry/engines/slices.ts'
 import { Redis } from 'ioredis'
 import { toAppError } from './errors.ts'
 
@@ -118,6 +119,7 @@ export async function connectOnce(connection: Connection, times: Times, where: s
 // AUTH is ours and not the driver's, which goes on after a refusal; PING shows a server that wants a password and got none.
 async function handshake(redis: Redis, { username = 'default', password }: Connection): Promise<void> {
   await redis.connect()
+  readInTurns(redis.stream as Socket)
   if (password !== undefined) await redis.auth(username, password)
   await redis.ping()
 }

@@ -1,6 +1,6 @@
 import { decodeMark, type Mark } from '@tenantry/engines/mark.ts'
 import type { Scope } from '@tenantry/engines/model.ts'
-import { mapInSlices } from '@tenantry/engines/slices.ts'
+import { mapInSlices, Slices } from '@tenantry/engines/slices.ts'
 import { parseGetUser, parseListLine } from './acl.ts'
 import { answer, type Command, type Link, type Reply } from './link.ts'
 import { type AclUser, globEscape, keyPrefix, loginsOf, REGISTRY, type RedisSnapshot } from './model.ts'
@@ -49,7 +49,7 @@ function wholeShard(): Questions {
       const lines = await mapInSlices(answer(replies[0], doing) as string[], parseListLine)
       return {
         users: byName(lines),
-        keySpaces: registry(answer(replies[1], doing) as string[]),
+        keySpaces: await registry(answer(replies[1], doing) as string[]),
       }
     },
   }
@@ -63,7 +63,7 @@ function ofNames(names: readonly string[]): Questions {
     read: async (replies, doing) => {
       const marks = answer(replies[0], doing) as (string | null)[]
       const users = logins.map((login, i) => parseGetUser(login, answer(replies[i + 1], doing)))
-      return { users: byName(users), keySpaces: registry(names.flatMap((n, i) => [n, marks[i] ?? null])) }
+      return { users: byName(users), keySpaces: await registry(names.flatMap((n, i) => [n, marks[i] ?? null])) }
     },
   }
 }
@@ -72,11 +72,13 @@ function byName(users: readonly (AclUser | undefined)[]): ReadonlyMap<string, Ac
   return new Map(users.filter((u) => u !== undefined).map((u) => [u.name, u]))
 }
 
-function registry(flat: readonly (string | null)[]): ReadonlyMap<string, Mark | undefined> {
+async function registry(flat: readonly (string | null)[]): Promise<ReadonlyMap<string, Mark | undefined>> {
+  const slices = new Slices()
   const entries = new Map<string, Mark | undefined>()
   for (let i = 0; i + 1 < flat.length; i += 2) {
     const text = flat[i + 1] ?? null
     if (text !== null) entries.set(String(flat[i]), decodeMark(text))
+    if (slices.isOver) await slices.next()
   }
   return entries
 }
