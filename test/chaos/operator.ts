@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { OPERATOR_COMMAND } from '@tenantry/operator/command.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const PRELOAD = join(import.meta.dirname, 'preload.mjs')
@@ -119,7 +120,7 @@ async function end(child: ChildProcess | undefined): Promise<void> {
 }
 
 function spawnOperator(options: OperatorOptions, kubeconfig: string, clock: number): ChildProcess {
-  return spawn(process.execPath, ['--import', PRELOAD, join(ROOT, 'operator/main.ts')], {
+  return spawn(process.execPath, ['--import', PRELOAD, ...OPERATOR_COMMAND], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     env: { ...environment(options, kubeconfig), CHAOS_CLOCK: String(clock) },

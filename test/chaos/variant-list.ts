@@ -155,8 +155,8 @@ export const VARIANTS: readonly Variant[] = [
     patches: [
       {
         file: 'operator/kinds/tenant/secrets.ts',
-        from: 'if (mayWrite(binding.database) && found?.digest !== digestOf(wanted)) {',
-        to: 'if (tenant.status && mayWrite(binding.database) && found?.digest !== digestOf(wanted)) {',
+        from: 'if (found || !mayWrite(binding.database)) return',
+        to: 'if (found || !tenant.status || !mayWrite(binding.database)) return',
       },
     ],
   },

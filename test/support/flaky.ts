@@ -11,6 +11,7 @@ export default class FlakyTests implements Reporter {
   }
 
   onTestRunEnd(): void {
-    if (this.#found.length > 0) console.log(['\nPassed only when tried again:', ...this.#found].join('\n'))
+    if (this.#found.length === 0) return
+    process.stdout.write(`\nPassed only when tried again:\n${this.#found.join('\n')}\n`)
   }
 }
