@@ -31,7 +31,11 @@ const steps: readonly Step[] = [
     title: 'Tests',
     args: [
       ...[join(modules, 'vitest/vitest.mjs'), 'run', '--reporter=default', '--reporter=json'],
-      ...[`--reporter=${join(root, 'test/support/flaky.ts')}`, `--outputFile.json=${results}`, ...process.argv.slice(2)],
+      ...[
+        `--reporter=${join(root, 'test/support/flaky.ts')}`,
+        `--outputFile.json=${results}`,
+        ...process.argv.slice(2),
+      ],
     ],
   },
 ]
