@@ -1,11 +1,12 @@
 /**
- * generate.ts [--check] [folder]: writes the files made from the schemas and the metrics below the folder (else the
+ * generate.ts [--check] [folder]: writes the files made from the schemas, the metrics and the lint rules below the folder (else the
  * repository). With --check it only compares, and fails where they differ.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { generate } from '@tenantry/crds/generate.ts'
+import { lintReference } from '@tenantry/engines/postgres/lint/reference.ts'
 import { metricsReference } from '@tenantry/operator/telemetry/reference.ts'
 
 const { values, positionals } = parseArgs({ options: { check: { type: 'boolean' } }, allowPositionals: true })
@@ -15,7 +16,11 @@ const metrics = {
   path: 'docs/reference/metrics.md',
   text: `<!-- Generated from operator/telemetry by \`npm run generate\`. Do not edit. -->\n\n${metricsReference()}`,
 }
-const files = [...generate(), metrics].map(({ path, text }) => ({ path, text, file: join(root, path) }))
+const lint = {
+  path: 'docs/reference/lint.md',
+  text: `<!-- Generated from engines/postgres/lint by \`npm run generate\`. Do not edit. -->\n\n${lintReference()}`,
+}
+const files = [...generate(), metrics, lint].map(({ path, text }) => ({ path, text, file: join(root, path) }))
 const current = await Promise.all(files.map(({ file }) => readFile(file, 'utf8').catch(() => undefined)))
 const stale = files.filter(({ text }, i) => text !== current[i])
 

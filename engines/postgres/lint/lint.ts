@@ -1,0 +1,98 @@
+import { setImmediate } from 'node:timers/promises'
+import { check, type Found } from './check.ts'
+import { commentsBetween } from './comments.ts'
+import { expected } from './expected.ts'
+import { Facts } from './facts.ts'
+import type { Findings } from './findings.ts'
+import { type Header, parseHeader } from './header.ts'
+import { type IgnoreRead, isDirective, readIgnores } from './ignores.ts'
+import { longNames } from './long-names.ts'
+import { type Parsed, parseSql, type Refusal, scanSql } from './parser.ts'
+import { byteOfCharacter } from './positions.ts'
+import { type Placed, report } from './report.ts'
+import { checkPolicy, type Policy } from './rules.ts'
+import { quoted, shown } from './shown.ts'
+
+/** A file as it would be applied. */
+export interface SqlFile {
+  readonly name: string
+  readonly body: string
+}
+
+/** A file may have so many bytes: 5 MiB. A call of the parser takes about a fifth of a second for each MiB of usual statements. */
+export const LARGEST_FILE = 5 * 1024 * 1024
+
+/** After so many statements others on the event loop have their turn. */
+const TURN = 200
+
+/**
+ * What the rules say of a file. Postgres' own parser reads it, in one call, during which nothing else runs; between statements
+ * others have their turn. Throws AppError `InvalidSpec` for a policy that cannot be used, and for no file whatever.
+ */
+export async function lint(file: SqlFile, policy: Policy = {}): Promise<Findings> {
+  checkPolicy(policy)
+  const bytes = Buffer.from(file.body)
+  const { header, problems } = parseHeader(file.body)
+  const source = { name: file.name, bytes, header }
+  if (bytes.length > LARGEST_FILE) return report(source, { placed: [tooLarge(bytes.length)], ignores: [] }, policy)
+  const placed: Placed[] = problems.map(({ line, message }) => ({ rule: 'invalid-header', message, line }))
+  const { value: statements, refusal } = await parseSql(file.body)
+  if (refusal)
+    return report(source, { placed: [...placed, await refused(refusal, file.body, bytes)], ignores: [] }, policy)
+  const seen = await look(bytes, header, statements)
+  return report(source, { placed: [...placed, ...seen.placed], ignores: seen.ignores }, policy)
+}
+
+interface Seen {
+  readonly placed: Placed[]
+  readonly ignores: IgnoreRead[]
+}
+
+async function look(bytes: Buffer, header: Header, statements: readonly Parsed[]): Promise<Seen> {
+  const facts = new Facts(statements)
+  const seen: Seen = { placed: [], ignores: [] }
+  let from = 0
+  for (const [i, statement] of statements.entries()) {
+    if (i % TURN === TURN - 1) await setImmediate()
+    const text = bytes.toString('utf8', statement.start, statement.end)
+    const before = readIgnores(commentsBetween(bytes, from, statement.start), i, false)
+    for (const each of [...before, ...(await misplaced(statement, text))]) seen.ignores.push(each)
+    const found = [...(await check({ node: statement.node, text }, header, facts)), ...(await tooLong(statement, text))]
+    for (const { at = statement.start, ...rest } of found) seen.placed.push({ ...rest, at, statement: i })
+    facts.learn(statement.node)
+    from = statement.end
+  }
+  const after = readIgnores(commentsBetween(bytes, from, bytes.length), statements.length, true)
+  return { ...seen, ignores: [...seen.ignores, ...after] }
+}
+
+/** Comments within a statement are for people only. */
+async function misplaced({ start }: Parsed, text: string): Promise<readonly IgnoreRead[]> {
+  if (!text.includes('lint:')) return []
+  const { value = [] } = await scanSql(text)
+  return value
+    .filter(({ tokenName, text: token }) => tokenName.endsWith('COMMENT') && isDirective(token))
+    .map((token) => ({ problem: 'an ignore stands before its statement, not within', start: start + token.start }))
+}
+
+async function tooLong(statement: Parsed, text: string): Promise<readonly Found[]> {
+  return (await longNames(statement, text)).map(({ name, at }) => ({
+    rule: 'identifier-too-long',
+    message: `${quoted(name)} has ${Buffer.byteLength(name)} bytes`,
+    at,
+  }))
+}
+
+async function refused({ message, character }: Refusal, body: string, bytes: Buffer): Promise<Placed> {
+  if (character === undefined) return { rule: 'unreadable-file', message, at: 0 }
+  const at = byteOfCharacter(bytes, character)
+  return {
+    rule: 'syntax-error',
+    message: `${shown(message)}${await expected(body, bytes.toString('utf8', 0, at))}`,
+    at,
+  }
+}
+
+function tooLarge(size: number): Placed {
+  return { rule: 'unreadable-file', message: `it has ${size} bytes, and at most ${LARGEST_FILE} are read`, at: 0 }
+}

@@ -1,0 +1,79 @@
+import { LARGEST_FILE } from './lint.ts'
+import type { Category, Rule } from './rule.ts'
+import { isLocked, RULE_IDS, RULES, type RuleId } from './rules.ts'
+
+const CATEGORIES: Readonly<Record<Category, string>> = {
+  file: 'The file itself. The errors among them always hold.',
+  escape:
+    'What would leave the tenant’s own schema, role or rows. These always hold: no ignore and no policy changes them.',
+  destructive: 'What loses data. It needs approval, ignored or not.',
+  incompatible: 'What breaks versions of a program that still run. It needs approval, ignored or not.',
+  blocking: 'What keeps readers or writers waiting for as long as a table’s rows take.',
+  timeout: 'How long a file may wait.',
+  pitfall: 'What the server refuses later, or what is regretted later.',
+}
+
+const INTRODUCTION = `# Lint
+
+\`npx tenantry lint FILES\` reads SQL files with PostgreSQL's own parser and says what they would do to tenants that are at work.
+Nothing is run, and no server is needed.
+
+\`\`\`
+orders.sql:3:1 error drop-column column "note" of "orders" is dropped with its values
+  instead: stop using the column, deploy that everywhere, then drop it in a later file that is approved
+\`\`\`
+
+| | |
+|---|---|
+| \`FILES\` | SQL files; \`-\` is the standard input |
+| \`--format text\\|json\` | for people, or with all fields |
+| \`--severity RULE=error\\|warning\\|off\` | another severity for a rule; may be given more than once |
+| exit code | 0 without errors, 1 with errors, 2 when the command was used wrongly or a file cannot be opened |
+
+A rule is ignored for one statement by a comment on a line of its own before it, and for a file by one before its first
+statement. The reason is required, and kept with what was found:
+
+\`\`\`sql
+-- lint:ignore-file prefer-identity the numbers come from the old system
+-- lint:ignore drop-table it was never used
+DROP TABLE drafts;
+\`\`\`
+
+Comment lines at the top of a file say how it is run: \`-- tx: none\` (its statements run one by one, outside a transaction),
+\`-- phase: expand|backfill|contract\`, \`-- requires: VERSION\` (the number of a file that comes before).
+
+A table that the same file makes may be changed freely. Files of more than ${LARGEST_FILE / 1024 / 1024} MiB are refused. Statements in the body of a DO
+block are judged like others; in the body of a function, which runs when it is called, only what escapes or loses data. What a
+program makes of strings as it runs cannot be judged, nor what a function does that was there before: a file runs with the
+rights of its tenant's owner in any case. A column is a character, not a byte.
+`
+
+/** The reference of all rules, as Markdown. */
+export function lintReference(): string {
+  const categories = Object.keys(CATEGORIES) as Category[]
+  return [INTRODUCTION, ...categories.map(section)].join('\n')
+}
+
+function section(category: Category): string {
+  const ids = RULE_IDS.filter((id) => RULES[id].category === category)
+  return [`## ${category}\n`, `${CATEGORIES[category]}\n`, ...ids.map((id) => entry(id, RULES[id]))].join('\n')
+}
+
+function entry(id: RuleId, { severity, title, why, instead, bad, good }: Rule): string {
+  const fixed = isLocked(id) ? ', always' : ''
+  return `### ${id}\n
+${title}. **${severity === 'error' ? 'Error' : 'Warning'}${fixed}.** ${why}\n
+Instead: ${instead}.\n
+\`\`\`sql
+-- bad
+${visible(bad)}
+
+-- good
+${visible(good)}
+\`\`\`
+`
+}
+
+function visible(example: string): string {
+  return example.replaceAll('\0', '\\0')
+}
