@@ -6,7 +6,7 @@ export interface Comment {
   readonly ownLine: boolean
 }
 
-const [TAB, NEWLINE, BLANK, STAR, DASH, SLASH] = [0x09, 0x0a, 0x20, 0x2a, 0x2d, 0x2f] as const
+const [TAB, NEWLINE, RETURN, BLANK, STAR, DASH, SLASH] = [0x09, 0x0a, 0x0d, 0x20, 0x2a, 0x2d, 0x2f] as const
 
 /**
  * The comments in a part of a file that lies between two statements. Nothing else but blanks and semicolons is there, and no
@@ -29,8 +29,9 @@ function commentEnd(bytes: Buffer, at: number, to: number): number | undefined {
 }
 
 function lineEnd(bytes: Buffer, at: number, to: number): number {
-  const ends = [bytes.indexOf(NEWLINE, at), bytes.indexOf('\r', at)].filter((end) => end !== -1)
-  return Math.min(to, ...ends)
+  let end = at
+  while (end < to && bytes[end] !== NEWLINE && bytes[end] !== RETURN) end += 1
+  return end
 }
 
 /** Comments of this kind nest. */

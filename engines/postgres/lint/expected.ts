@@ -1,5 +1,4 @@
 import { parseSql, scanSql } from './parser.ts'
-import { shown } from './shown.ts'
 
 const WORDS = (
   'ADD ALL ALTER AND AS ASC BEGIN BY CASCADE CHECK COLUMN COMMENT CONCURRENTLY CONSTRAINT COPY CREATE DEFAULT DELETE DESC ' +
@@ -9,8 +8,9 @@ const WORDS = (
   'VIEW WHEN WHERE WITH'
 ).split(' ')
 const SIGNS = ['(', ')', ',', ';', '=']
+const A_NAME = 'zz'
 /** Stand for anything of their sort. */
-const SORTS: Readonly<Record<string, string>> = { zz: 'a name', "'z'": 'a string', '1': 'a number' }
+const SORTS: Readonly<Record<string, string>> = { [A_NAME]: 'a name', "'z'": 'a string', '1': 'a number' }
 
 /** A beginning longer than this is not tried. */
 const LONGEST = 20_000
@@ -22,17 +22,34 @@ const MOST = 6
  * is asked, with each word in turn behind what it had read of the statement.
  */
 export async function expected(body: string, before: string): Promise<string> {
-  const found = await wordAt(body.slice(before.length, before.length + LONGEST))
   const statement = await unfinished(before)
-  if (statement === undefined || found === undefined) return ''
-  const near = WORDS.filter((word) => distance(word, found.toUpperCase()) <= (word.length > 3 ? 2 : 1))
-  for (const word of near) if (await goesOn(statement, word)) return `; did you mean ${word}?`
-  const possible: string[] = []
-  for (const word of [...Object.keys(SORTS), ...SIGNS, ...WORDS]) if (await goesOn(statement, word)) possible.push(word)
-  const names = possible.map((word) => SORTS[word] ?? word)
-  if (names.length === 0) return ''
-  const more = names.length > MOST ? ', …' : ''
-  return `; expected ${names.slice(0, MOST).join(', ')}${more}`
+  if (statement === undefined) return ''
+  const word = /^[\p{L}\p{N}_]*/u.exec(body.slice(before.length, before.length + LONGEST))?.[0].toUpperCase() ?? ''
+  for (const near of WORDS.filter((each) => distance(each, word) <= (each.length > 3 ? 2 : 1))) {
+    if (await goesOn(statement, near)) return `; did you mean ${near}?`
+  }
+  const possible = await possibilities(statement)
+  if (possible.length === 0) return ''
+  return `; expected ${possible.slice(0, MOST).join(', ')}${possible.length > MOST ? ', …' : ''}`
+}
+
+async function possibilities(statement: string): Promise<readonly string[]> {
+  const sorts = await thoseThatGoOn(statement, Object.keys(SORTS))
+  const signs = await thoseThatGoOn(statement, SIGNS)
+  // Most words may be names as well: where a name is possible they tell nothing.
+  const words = await thoseThatGoOn(statement, sorts.includes(A_NAME) ? await reserved() : WORDS)
+  return [...sorts.map((sort) => SORTS[sort] ?? sort), ...signs.map((sign) => `"${sign}"`), ...words]
+}
+
+async function thoseThatGoOn(statement: string, words: readonly string[]): Promise<readonly string[]> {
+  const found: string[] = []
+  for (const word of words) if (await goesOn(statement, word)) found.push(word)
+  return found
+}
+
+async function reserved(): Promise<readonly string[]> {
+  const { value = [] } = await scanSql(WORDS.join(' '))
+  return value.filter(({ keywordName }) => keywordName === 'RESERVED_KEYWORD').map(({ text }) => text)
 }
 
 /** The statement that the text ends within. */
@@ -49,11 +66,6 @@ async function unfinished(before: string): Promise<string | undefined> {
 async function goesOn(statement: string, word: string): Promise<boolean> {
   const { refusal } = await parseSql(`${statement} ${word}`)
   return refusal === undefined || refusal.message.endsWith('at end of input')
-}
-
-async function wordAt(text: string): Promise<string | undefined> {
-  const word = /^[\p{L}\p{N}_]*/u.exec(text)?.[0] ?? ''
-  return shown(word)
 }
 
 /** In how many letters two words differ; two that changed places count as one. */

@@ -86,11 +86,9 @@ async function tooLong(statement: Parsed, text: string): Promise<readonly Found[
 async function refused({ message, character }: Refusal, body: string, bytes: Buffer): Promise<Placed> {
   if (character === undefined) return { rule: 'unreadable-file', message, at: 0 }
   const at = byteOfCharacter(bytes, character)
-  return {
-    rule: 'syntax-error',
-    message: `${shown(message)}${await expected(body, bytes.toString('utf8', 0, at))}`,
-    at,
-  }
+  // Of a string without an end, for one, nothing can be expected.
+  const hint = message.startsWith('syntax error') ? await expected(body, bytes.toString('utf8', 0, at)) : ''
+  return { rule: 'syntax-error', message: `${shown(message)}${hint}`, at }
 }
 
 function tooLarge(size: number): Placed {

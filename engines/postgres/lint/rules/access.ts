@@ -20,7 +20,7 @@ export const ACCESS = rules('escape', 'error', {
     good: 'INSERT INTO orders (id) VALUES (pg_catalog.abs(1));',
     find: FOREIGN,
   },
-  'drop-schema': {
+  'schema-statement': {
     title: 'CREATE, ALTER or DROP SCHEMA',
     why: 'A tenant’s schema belongs to the operator; any other is not the tenant’s.',
     instead: 'leave it out; to remove a tenant delete its Tenant object',

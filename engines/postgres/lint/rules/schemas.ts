@@ -49,6 +49,7 @@ export const FOREIGN: Find = {
     ...object(node, objectType),
     ...hit(true, `it is moved to schema ${quoted(newschema)}`),
   ],
+  SecLabelStmt: ({ object: node, objtype }) => object(node, objtype),
   AlterObjectDependsStmt: ({ object: node, objectType }) => object(node, objectType),
   GrantStmt: ({ targtype, objtype, objects = [] }) =>
     targtype === 'ACL_TARGET_ALL_IN_SCHEMA' || objtype === 'OBJECT_SCHEMA'

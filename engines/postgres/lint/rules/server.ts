@@ -66,6 +66,7 @@ export const SERVER = rules('escape', 'error', {
       CreateTableSpaceStmt: MAKES('a tablespace'),
       DropTableSpaceStmt: MAKES('a tablespace'),
       CreateCastStmt: MAKES('a cast'),
+      AlterTableMoveAllStmt: MAKES('a tablespace'),
       LoadStmt: MAKES('a library'),
       CheckPointStmt: MAKES('a checkpoint'),
     },

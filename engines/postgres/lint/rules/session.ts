@@ -77,7 +77,7 @@ export const SESSION = rules('escape', 'error', {
   },
 })
 
-/** Looks at SET and RESET as statements, not as options of a function, and at set_config. */
+/** Looks at SET and RESET and at set_config. A function may have a search_path of its own, but none of the others. */
 function onSetting(matches: (name: string) => boolean): Find {
   const look = (node: VariableSetStmt | FuncCall): readonly Hit[] => {
     const { name, values, resets } = settingOf(node)
@@ -86,7 +86,7 @@ function onSetting(matches: (name: string) => boolean): Find {
     return hit(true, said, 'funcname' in node ? node.location : undefined)
   }
   return {
-    VariableSetStmt: (set, { root }: Context) => (set === root ? look(set) : []),
+    VariableSetStmt: (set, { root }: Context) => (set === root || set.name !== 'search_path' ? look(set) : []),
     FuncCall: (call) => look(call),
   }
 }
