@@ -19,7 +19,7 @@ export interface SqlFile {
   readonly body: string
 }
 
-/** A file may have so many bytes: 5 MiB. A call of the parser takes about a fifth of a second for each MiB of usual statements. */
+/** A file may have so many bytes: 5 MiB. A call of the parser takes about a third of a second for each MiB of usual statements. */
 export const LARGEST_FILE = 5 * 1024 * 1024
 
 /** After so many statements others on the event loop have their turn. */

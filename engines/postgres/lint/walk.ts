@@ -25,15 +25,17 @@ export function as<K extends Kind>(kind: K, node: Node | undefined): Fields<K> |
 
 /** Every node of a statement, itself first. Without recursion: an expression may be nested deeper than our stack is. */
 export function* nodesOf(root: Node): Generator<Visited> {
-  const open: unknown[] = [root]
-  while (open.length > 0) {
-    const value = open.pop()
-    if (typeof value !== 'object' || value === null) continue
-    const visited = recognise(value)
+  const open: object[] = [root]
+  for (let value = open.pop(); value !== undefined; value = open.pop()) {
+    const visited = Array.isArray(value) ? undefined : recognise(value)
     if (visited) yield visited
     const children = Object.values(visited?.node ?? value)
-    for (let i = children.length - 1; i >= 0; i -= 1) open.push(children[i])
+    for (let i = children.length - 1; i >= 0; i -= 1) if (isObject(children[i])) open.push(children[i])
   }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
 }
 
 /** In the trees most nodes are wrapped in their kind; some are told only by the place they are at, or by their fields. */
@@ -41,13 +43,23 @@ function recognise(value: object): Visited | undefined {
   if ('relname' in value) return { kind: 'RangeVar', node: value as RangeVar }
   if ('names' in value) return { kind: 'TypeName', node: value as TypeName }
   if ('targetList' in value && 'limitOption' in value) return { kind: 'SelectStmt', node: value as SelectStmt }
-  const [key, ...others] = Object.keys(value)
-  if (key === undefined || others.length > 0 || !/^[A-Z]/.test(key)) return undefined
-  const node: unknown = Reflect.get(value, key)
-  return typeof node === 'object' && node !== null ? ({ kind: key, node } as Visited) : undefined
+  for (const key in value) {
+    // A node begins with a capital letter, and is alone.
+    if (key.charCodeAt(0) >= LOWER_CASE) return undefined
+    const node: unknown = Reflect.get(value, key)
+    return isObject(node) ? ({ kind: key, node } as Visited) : undefined
+  }
+  return undefined
 }
+
+const LOWER_CASE = 'a'.charCodeAt(0)
 
 /** The names in a list of `String` nodes: `a.b` is `['a', 'b']`. */
 export function names(list: readonly Node[] | undefined): readonly string[] {
-  return (list ?? []).flatMap((node) => as('String', node)?.sval ?? [])
+  const found: string[] = []
+  for (const node of list ?? []) {
+    const text = as('String', node)?.sval
+    if (text !== undefined) found.push(text)
+  }
+  return found
 }
