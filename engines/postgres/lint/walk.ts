@@ -27,10 +27,9 @@ export function as<K extends Kind>(kind: K, node: Node | undefined): Fields<K> |
 export function* nodesOf(root: Node): Generator<Visited> {
   const open: object[] = [root]
   for (let value = open.pop(); value !== undefined; value = open.pop()) {
-    const visited = Array.isArray(value) ? undefined : recognise(value)
+    const visited = recognise(value)
     if (visited) yield visited
-    const children = Object.values(visited?.node ?? value)
-    for (let i = children.length - 1; i >= 0; i -= 1) if (isObject(children[i])) open.push(children[i])
+    for (const child of Object.values(visited?.node ?? value).reverse()) if (isObject(child)) open.push(child)
   }
 }
 
@@ -44,15 +43,16 @@ function recognise(value: object): Visited | undefined {
   if ('names' in value) return { kind: 'TypeName', node: value as TypeName }
   if ('targetList' in value && 'limitOption' in value) return { kind: 'SelectStmt', node: value as SelectStmt }
   for (const key in value) {
-    // A node begins with a capital letter, and is alone.
-    if (key.charCodeAt(0) >= LOWER_CASE) return undefined
+    const first = key.charCodeAt(0)
+    if (first < CAPITALS.first || first > CAPITALS.last) return undefined
     const node: unknown = Reflect.get(value, key)
     return isObject(node) ? ({ kind: key, node } as Visited) : undefined
   }
   return undefined
 }
 
-const LOWER_CASE = 'a'.charCodeAt(0)
+/** The name of a kind begins with one; that of a field, or an index, does not. */
+const CAPITALS = { first: 'A'.charCodeAt(0), last: 'Z'.charCodeAt(0) }
 
 /** The names in a list of `String` nodes: `a.b` is `['a', 'b']`. */
 export function names(list: readonly Node[] | undefined): readonly string[] {
