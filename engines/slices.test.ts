@@ -1,5 +1,6 @@
-import { expect, test } from 'vitest'
-import { mapInSlices, Slices } from './slices.ts'
+import { type AddressInfo, connect, createServer } from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
+import { mapInSlices, readInTurns, Slices } from './slices.ts'
 
 test('long work in slices gives everybody a turn in between, and its results in order', async () => {
   let turns = 0
@@ -48,4 +49,30 @@ test('of those that work side by side one has a slice in each round of the event
   expect(begin).toEqual(['a', 'b', 'c'])
   expect(others.length).toBeGreaterThan(3)
   expect(others.map((names) => names.length)).toEqual(others.map(() => 1))
+})
+
+test('an answer that comes faster than it is taken apart arrives whole, a little in each round of the event loop', async () => {
+  const answer = Buffer.alloc(8 * 1024 * 1024, 'x')
+  const server = createServer((socket) => socket.end(answer))
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  onTestFinished(() => void server.close())
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  readInTurns(socket)
+  const rounds: number[] = []
+  let inRound = 0
+  socket.on('data', ({ length }) => {
+    inRound += length
+    const until = performance.now() + 1
+    while (performance.now() < until);
+  })
+  const watch = (): void => {
+    rounds.push(inRound)
+    inRound = 0
+    if (!socket.closed) setImmediate(watch)
+  }
+  watch()
+  await new Promise((closed) => socket.on('close', closed))
+  rounds.push(inRound)
+  expect(rounds.reduce((sum, bytes) => sum + bytes)).toBe(answer.length)
+  expect(Math.max(...rounds)).toBeLessThanOrEqual(2 * 65_536)
 })

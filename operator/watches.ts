@@ -84,11 +84,15 @@ function onDatabase(world: World, { type, object, previous, source }: StoreChang
   if (changed.size > 0) enqueueTenants(world, key, 'change', (shard) => shard === undefined || changed.has(shard))
 }
 
-/** Credentials are part of what a Tenant has: a Secret that was deleted or changed by hand is put right. */
+/**
+ * Credentials are part of what a Tenant has: a Secret that was deleted or changed by hand is put right. Those of Tenants that
+ * another installation looks after are seen as well, and are none of our business.
+ */
 function onSecret(world: World, { type, object, source }: StoreChange<StoredSecret>): void {
   if (type === 'added' || source === 'write') return
   const owner = object.metadata.ownerReferences?.find(({ kind }) => kind === 'Tenant')
-  if (owner) world.enqueue('Tenant', `${object.metadata.namespace}/${owner.name}`, 'change')
+  const key = `${object.metadata.namespace}/${owner?.name}`
+  if (owner && world.tenants.store.get(key)) world.enqueue('Tenant', key, 'change')
 }
 
 function onNamespace(world: World, { type, object, previous }: StoreChange<KubeObject>): void {

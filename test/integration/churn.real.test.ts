@@ -1,3 +1,4 @@
+import { LABEL_MANAGED } from '@tenantry/crds/annotations.ts'
 import type { Connection } from '@tenantry/engines/model.ts'
 import { createInformer } from '@tenantry/operator/kube/reflector.ts'
 import { type KubeObject, type ResourceType, SECRETS, type Secret } from '@tenantry/operator/kube/types.ts'
@@ -121,6 +122,21 @@ test('hundreds of changes of labels and of annotations of others cost nothing', 
     change(TENANTS, 'labelled', { metadata: { labels: { n: `n${n}` }, annotations: { 'example.com/n': `n${n}` } } }),
   )
   expect(difference(await countsAtRest(), before)).toMatchObject({ writes: 0, applies: 0 })
+  expect(reconciled.slice(soFar)).toEqual([])
+})
+
+test("Secrets of another installation's tenants are none of ours, whatever becomes of them", async () => {
+  const theirs = { metadata: { namespace: op.namespace, name: 'elsewhere' }, spec: on('calm') }
+  const { metadata } = await op.kube.create<KubeObject>(TENANTS, theirs as KubeObject)
+  const owner = { apiVersion: 'tenantry.dev/v1alpha1', kind: 'Tenant', name: 'elsewhere', uid: metadata.uid ?? '' }
+  const secret = { namespace: op.namespace, name: 'elsewhere-cache' }
+  const labels = { [LABEL_MANAGED]: 'true' }
+  await op.kube.create<Secret>(SECRETS, { metadata: { ...secret, labels, ownerReferences: [owner] } })
+  await countsAtRest()
+  const soFar = reconciled.length
+  await change(SECRETS, secret.name, { data: { host: 'eA==' } })
+  await op.kube.remove(SECRETS, secret)
+  await countsAtRest()
   expect(reconciled.slice(soFar)).toEqual([])
 })
 
