@@ -25,7 +25,8 @@ export interface ControllerOptions {
   readonly concurrency: number
 }
 
-export type Queues = Readonly<Record<Kind, WorkQueue>>
+/** One for each kind, and one of shards that are to be read as a whole. */
+export type Queues = Readonly<Record<Kind | 'Shard', WorkQueue>>
 
 /** Who goes first: what is being deleted, then what somebody changed, then what is only looked at again. */
 export const PRIORITY_OF: Readonly<Record<Cause, number>> = {

@@ -8,6 +8,7 @@ import { Semaphore } from '@tenantry/engines/semaphore.ts'
 import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { PRIORITY_OF, type Queues, runController } from './controllers.ts'
+import { runResyncs } from './kinds/database/resync.ts'
 import { SourceFiles } from './kinds/database/source-files.ts'
 import { decodeDatabase, decodeTenant } from './kinds/decode.ts'
 import { Placements } from './kinds/placements.ts'
@@ -19,6 +20,7 @@ import type { Informer } from './kube/informer.ts'
 import { createInformer } from './kube/reflector.ts'
 import type { RequestRecord } from './kube/requests.ts'
 import { type KubeObject, keyOf, NAMESPACES, type ResourceType, SECRETS } from './kube/types.ts'
+import type { PaceOptions } from './queue/pace.ts'
 import { WorkQueue } from './queue/work-queue.ts'
 import { References } from './references.ts'
 import { ENGINES } from './shards/engines.ts'
@@ -47,6 +49,9 @@ export const DATABASES: ResourceType<Database> = {
 
 /** Whatever an object goes through, and whoever fights over it: nothing is gained by more reconciles of it than these. */
 const PACE = { burst: 20, refillMs: 100 } as const
+
+/** Nor by more whole reads of a shard, which are costly. */
+const RESYNC_PACE = { burst: 4, refillMs: 500 } as const
 
 /** How long a server that did not answer is left alone. */
 const COOL_DOWN_MS = 5_000
@@ -102,7 +107,7 @@ export function startOperator(options: OperatorOptions): Operator {
     ready: () => readiness(informers),
     lost: lost.promise,
     stop: async () => {
-      await Promise.all([queues.Tenant.shutDown(), queues.Database.shutDown()])
+      await Promise.all(Object.values(queues).map((queue) => queue.shutDown()))
       stopped.abort()
       world.references.close()
       await world.recorder.flush()
@@ -148,10 +153,11 @@ async function work(
   await takeFirstLook(world)
   lost.addEventListener('abort', () => {
     metrics.leading(leaseName(config), false)
-    for (const queue of [queues.Tenant, queues.Database]) void queue.shutDown({ graceMs: 0 })
+    for (const queue of Object.values(queues)) void queue.shutDown({ graceMs: 0 })
   })
   await Promise.all([
     runController('Database', { world, metrics, queue: queues.Database, concurrency: config.workers.databases }),
+    runResyncs(world, queues.Shard),
     runController('Tenant', { world, metrics, queue: queues.Tenant, concurrency: config.workers.tenants }),
   ])
 }
@@ -179,9 +185,9 @@ function readiness(informers: readonly Watching[]): true | string {
 }
 
 function createQueues(metrics: Metrics): Queues {
-  const queue = (name: string): WorkQueue =>
-    new WorkQueue({ clock: systemClock, random: Math.random, observer: metrics.queueObserver(name), pace: PACE })
-  return { Tenant: queue('tenant'), Database: queue('database') }
+  const queue = (name: string, pace: PaceOptions): WorkQueue =>
+    new WorkQueue({ clock: systemClock, random: Math.random, observer: metrics.queueObserver(name), pace })
+  return { Tenant: queue('tenant', PACE), Database: queue('database', PACE), Shard: queue('shard', RESYNC_PACE) }
 }
 
 function createOwnClient({ kubeConfig, log, metrics, tracing }: OperatorOptions): KubeClient {
@@ -230,6 +236,7 @@ function createWorld(
     enqueue: (kind, key, cause) => {
       if (term.current) queues[kind].add(key, { priority: PRIORITY_OF[cause] })
     },
+    resync: (shard) => queues.Shard.add(shard),
   }
   return world
 }

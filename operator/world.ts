@@ -57,4 +57,6 @@ export interface World {
   readonly deposed: () => void
   /** Asks for a reconcile. Before this process leads nothing is asked for: the first look decides from what is known then. */
   readonly enqueue: (kind: Kind, key: string, cause: Cause) => void
+  /** Asks for a shard, by `namespace/database/shard`, to be read as a whole and its tenants to be compared with what is found. */
+  readonly resync: (shard: string) => void
 }

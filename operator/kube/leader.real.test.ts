@@ -51,6 +51,16 @@ describe('lead', () => {
     await second?.release()
   })
 
+  test('takes a lease that is released at once, not only when it would have asked again', async () => {
+    const first = await lead(candidate('awaited'), never)
+    const heir = lead(candidate('awaited', { retryPeriodMs: 600_000 }), never)
+    await systemClockSleep(500)
+    await first.release()
+    const { epoch, release } = await heir
+    expect(epoch).toBeGreaterThan(first.epoch)
+    await release()
+  })
+
   test('takes over from a holder that went silent, but not before its lease ran out as seen from here', async () => {
     const dead = await lead(candidate('silent', { retryPeriodMs: 600_000, renewDeadlineMs: 700_000 }), never)
     const before = performance.now()

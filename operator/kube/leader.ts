@@ -4,6 +4,7 @@ import type { Log } from '../telemetry/log.ts'
 import type { KubeClient } from './client.ts'
 import { statusOf } from './errors.ts'
 import { LEASES, type Lease } from './types.ts'
+import { watchVacancy } from './vacancy.ts'
 
 /** On the Lease: the epoch of its holder, which every write to an engine carries. */
 export const EPOCH_ANNOTATION = `${GROUP}/epoch`
@@ -48,12 +49,25 @@ const JITTER = 0.2
  */
 export async function lead(options: LeaderOptions, signal: AbortSignal): Promise<Leadership> {
   const candidate = new Candidate(options)
-  while (!(await candidate.tryToHold(signal))) {
-    signal.throwIfAborted()
-    await sleep(options.clock, candidate.retryAfterMs(), signal)
-    signal.throwIfAborted()
-  }
+  if (!(await candidate.tryToHold(signal))) await queueUp(candidate, options, signal)
   return candidate.startTerm()
+}
+
+/** Asks again and again, and at once when the holder gives the Lease up. */
+async function queueUp(candidate: Candidate, options: LeaderOptions, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
+  const vacancy = watchVacancy(options.client, options, options.log)
+  try {
+    let vacated = vacancy.next()
+    do {
+      await sleep(options.clock, candidate.retryAfterMs(), AbortSignal.any([signal, vacated]))
+      signal.throwIfAborted()
+      // Before asking, so that nothing is missed that happens meanwhile.
+      vacated = vacancy.next()
+    } while (!(await candidate.tryToHold(signal)))
+  } finally {
+    vacancy.close()
+  }
 }
 
 class Candidate {

@@ -16,7 +16,7 @@ import type { World } from '../../world.ts'
 import { type Defect, defectOf } from '../decode.ts'
 import { holdConnections, releaseDatabase } from './connections.ts'
 import { databaseTarget } from './desired.ts'
-import { resyncTenants } from './resync.ts'
+import { requestResync } from './resync.ts'
 import { lookAtShards, type ShardReport } from './shards.ts'
 import { configMapNames } from './source-files.ts'
 import { type DatabaseReport, databaseStatus } from './status.ts'
@@ -56,7 +56,7 @@ async function keep(world: World, key: string, seen: Database, signal: AbortSign
   const outcome = await run(world, database, { shards, files }, signal)
   const concluded = conclude(database, { shards, outcome, files, problems })
   await writeStatus(world, world.databases, database, databaseStatus(database, concluded, world.clock.now()))
-  await resyncTenants(world, key, shards)
+  requestResync(world, key, shards)
   return sooner(nextFor(world.random, database, concluded), lookAgainMs)
 }
 

@@ -1,20 +1,24 @@
 import { parseDuration } from '@tenantry/crds/common.ts'
-import { Semaphore } from '@tenantry/engines/semaphore.ts'
+import type { Database } from '@tenantry/crds/database.ts'
 import { Slices } from '@tenantry/engines/slices.ts'
+import type { WorkQueue } from '../../queue/work-queue.ts'
 import type { World } from '../../world.ts'
 import { isAsRecorded, type ShardView } from '../tenant/compare.ts'
 import type { ShardReport } from './shards.ts'
 
 /** Part of the interval after which a resync is due: less than the jitter, so that every timed look resyncs. */
 const DUE_AFTER = 0.85
-/** Snapshots of so many shards of one Database are held at a time: they are large. */
-const AT_A_TIME = 2
+/** So many snapshots of whole shards are held at a time: they are large. */
+const SNAPSHOTS_AT_A_TIME = 4
+/** The driver's own time limits and the shard's are shorter. */
+const DEADLINE_MS = 120_000
 
 /**
- * Once an interval, and when the Database changed: reads every shard whole, compares all its tenants with that snapshot in memory,
- * and queues those that are not as their status says. This is how drift of ten thousand tenants is found by a handful of queries.
+ * Once an interval, and when the Database changed: has every shard read whole and all its tenants compared with that snapshot in
+ * memory, and those queued that are not as their status says. This is how drift of ten thousand tenants is found by a handful of
+ * queries. It goes on by itself: the Database's own status does not wait for it.
  */
-export async function resyncTenants(world: World, key: string, shards: readonly ShardReport[]): Promise<void> {
+export function requestResync(world: World, key: string, shards: readonly ShardReport[]): void {
   // As it is now: its status was just written, and it may be gone.
   const database = world.databases.store.get(key)
   if (!database) return
@@ -23,26 +27,37 @@ export async function resyncTenants(world: World, key: string, shards: readonly 
   const intervalMs = parseDuration(database.spec.interval)
   if (last !== undefined && now - last < intervalMs * DUE_AFTER) return
   world.lastResync.set(key, now)
-  const files = await world.files.read(database).catch(() => undefined)
-  const places = new Semaphore(AT_A_TIME)
-  await Promise.all(
-    shards.map(async ({ spec, shard }) => {
-      const tenants = world.placements.tenantsOn({ database: database.metadata, shard: spec.name })
-      if (tenants.length === 0) return
-      if (shard && files) await places.run(() => resyncShard(world, { database, shard, files }, tenants))
-      else enqueueAll(world, tenants)
-    }),
-  )
+  for (const { spec, shard } of shards) {
+    if (shard) world.resync(`${key}/${spec.name}`)
+    else enqueueAll(world, tenantsOn(world, database, spec.name))
+  }
 }
 
-async function resyncShard(world: World, view: Omit<ShardView, 'known'>, tenants: readonly string[]): Promise<void> {
+/** Works through the shards that are to be read as a whole, until the queue is shut down. */
+export async function runResyncs(world: World, queue: WorkQueue): Promise<void> {
+  await queue.run((key) => resyncShard(world, key), { concurrency: SNAPSHOTS_AT_A_TIME, deadlineMs: DEADLINE_MS })
+}
+
+/** `key`: `namespace/database/shard`. Nothing is retried: whoever could not be compared is looked at by itself. */
+async function resyncShard(world: World, key: string): Promise<void> {
+  const end = key.lastIndexOf('/')
+  const name = key.slice(end + 1)
+  const database = world.databases.store.get(key.slice(0, end))
+  const tenants = database ? tenantsOn(world, database, name) : []
+  if (!database || tenants.length === 0) return
   try {
-    await view.shard.resync((known) => world.comparing.run(() => compare(world, { ...view, known }, tenants)))
+    const shard = await world.shards.acquire(database, name)
+    const files = await world.files.read(database)
+    await shard.resync((known) => world.comparing.run(() => compare(world, { database, shard, files, known }, tenants)))
   } catch (error) {
-    const message = 'could not read the shard as a whole; its tenants are looked at one by one'
-    world.log.warn({ err: error, shard: view.shard.id }, message)
+    const message = 'could not compare the tenants of the shard with what is on it; they are looked at one by one'
+    world.log.warn({ err: error, shard: key }, message)
     enqueueAll(world, tenants)
   }
+}
+
+function tenantsOn(world: World, { metadata }: Database, shard: string): readonly string[] {
+  return world.placements.tenantsOn({ database: metadata, shard })
 }
 
 /** In slices: who waits for the event loop waits for one slice at most. */
