@@ -10,6 +10,8 @@ import type { ShardReport } from './shards.ts'
 const DUE_AFTER = 0.85
 /** So many snapshots of whole shards are held at a time: they are large. */
 const SNAPSHOTS_AT_A_TIME = 4
+/** Of one Database; its servers have tenants to serve, and one that hangs must leave places to others. */
+const OF_ONE_DATABASE = 2
 /** The driver's own time limits and the shard's are shorter. */
 const DEADLINE_MS = 120_000
 
@@ -35,14 +37,18 @@ export function requestResync(world: World, key: string, shards: readonly ShardR
 
 /** Works through the shards that are to be read as a whole, until the queue is shut down. */
 export async function runResyncs(world: World, queue: WorkQueue): Promise<void> {
-  await queue.run((key) => resyncShard(world, key), { concurrency: SNAPSHOTS_AT_A_TIME, deadlineMs: DEADLINE_MS })
+  await queue.run((key) => resyncShard(world, key), {
+    concurrency: SNAPSHOTS_AT_A_TIME,
+    lanes: (key) => [split(key).database],
+    laneConcurrency: OF_ONE_DATABASE,
+    deadlineMs: DEADLINE_MS,
+  })
 }
 
 /** `key`: `namespace/database/shard`. Nothing is retried: whoever could not be compared is looked at by itself. */
 async function resyncShard(world: World, key: string): Promise<void> {
-  const end = key.lastIndexOf('/')
-  const name = key.slice(end + 1)
-  const database = world.databases.store.get(key.slice(0, end))
+  const { shard: name, ...of } = split(key)
+  const database = world.databases.store.get(of.database)
   const tenants = database ? tenantsOn(world, database, name) : []
   if (!database || tenants.length === 0) return
   try {
@@ -54,6 +60,11 @@ async function resyncShard(world: World, key: string): Promise<void> {
     world.log.warn({ err: error, shard: key }, message)
     enqueueAll(world, tenants)
   }
+}
+
+function split(key: string): { readonly database: string; readonly shard: string } {
+  const end = key.lastIndexOf('/')
+  return { database: key.slice(0, end), shard: key.slice(end + 1) }
 }
 
 function tenantsOn(world: World, { metadata }: Database, shard: string): readonly string[] {
