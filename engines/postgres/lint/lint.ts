@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises'
+import { Slices } from '../../slices.ts'
 import { check, type Found } from './check.ts'
 import { commentsBetween } from './comments.ts'
 import { expected } from './expected.ts'
@@ -21,9 +21,6 @@ export interface SqlFile {
 
 /** A file may have so many bytes: 5 MiB. A call of the parser takes about a third of a second for each MiB of usual statements. */
 export const LARGEST_FILE = 5 * 1024 * 1024
-
-/** After so many statements others on the event loop have their turn. */
-const TURN = 200
 
 /**
  * What the rules say of a file. Postgres' own parser reads it, in one call, during which nothing else runs; between statements
@@ -51,9 +48,10 @@ interface Seen {
 async function look(bytes: Buffer, header: Header, statements: readonly Parsed[]): Promise<Seen> {
   const facts = new Facts(statements)
   const seen: Seen = { placed: [], ignores: [] }
+  const slices = new Slices()
   let from = 0
   for (const [i, statement] of statements.entries()) {
-    if (i % TURN === TURN - 1) await setImmediate()
+    if (slices.isOver) await slices.next()
     const text = bytes.toString('utf8', statement.start, statement.end)
     const before = readIgnores(commentsBetween(bytes, from, statement.start), i, false)
     for (const each of [...before, ...(await misplaced(statement, text))]) seen.ignores.push(each)
