@@ -67,6 +67,8 @@ export interface Batch<R extends Resource = Resource> {
   readonly owner: Owner
   readonly changes: readonly Change<R>[]
   readonly secrets: SecretReader
+  /** Absent: no rollout is under way, as when a tenant is made. */
+  readonly run?: Run
 }
 
 /** What to read: the whole shard, or the objects of the given base names (`t_…`, see names.ts) with everything that collides with them. */
@@ -126,12 +128,51 @@ export interface Proof {
   readonly evidence: string
 }
 
-/** One SQL file of `Database.spec.schema`. `version` orders files by compareVersions of versions.ts; `checksum` is sha256 hex over the body with LF line ends. */
-export interface MigrationFile {
-  readonly version: string
+/** A name in a SQL file that stands for a value of the tenant's: `:"schema"` (an identifier), `:'schema'` and `:'tenant'` (literals). */
+export interface Placeholder {
+  /** Of the characters of the body that it takes the place of. */
+  readonly start: number
+  readonly end: number
+  readonly value: 'schema' | 'tenant'
+  readonly as: 'identifier' | 'literal'
+}
+
+/** A table, or a column of one, that a down file drops: it must hold nothing when it does. */
+export interface Emptiness {
+  readonly table: string
+  readonly column?: string
+}
+
+/** A SQL text of `Database.spec.schema`. `checksum` is sha256 hex over the body with LF line ends, placeholders as they stand in it. */
+export interface SqlText {
   readonly name: string
   readonly checksum: string
   readonly body: string
+  readonly placeholders?: readonly Placeholder[]
+}
+
+/** What undoes a file. It runs in one transaction, and only while all of `guards` hold nothing. */
+export interface DownFile extends SqlText {
+  readonly guards: readonly Emptiness[]
+}
+
+/** One SQL file of `Database.spec.schema`. `version` orders files by compareVersions of versions.ts. */
+export interface MigrationFile extends SqlText {
+  readonly version: string
+  /** Where each statement of a file that runs outside a transaction begins and ends in the body. Absent: it runs as one, in a transaction. */
+  readonly statements?: readonly { readonly start: number; readonly end: number }[]
+  /** Absent: the file cannot be undone. */
+  readonly down?: DownFile
+  /** The ledger may hold another text of this version: this one is recorded in its place, and not run. */
+  readonly repair?: boolean
+}
+
+/** On whose account SQL files are applied: kept in the ledger. */
+export interface Run {
+  /** Names one rollout. */
+  readonly id: string
+  /** Who asked for it, as Kubernetes knows them. */
+  readonly by: string
 }
 
 export type Isolation = 'Schema' | 'Row' | 'Database' | 'Prefix'
@@ -166,6 +207,10 @@ export interface TenantInput {
   readonly limits: Limits
   /** For isolations with tables of the tenant's own; shared tables' files come with DatabaseInput. */
   readonly files: readonly MigrationFile[]
+  /** Files that must not be applied: those that are get undone, the last first. Each has a `down`. */
+  readonly reverted?: readonly MigrationFile[]
+  /** What `:'tenant'` stands for: `namespace/name` of the Tenant. */
+  readonly tenant?: string
 }
 
 /** Everything the resources that a Database itself owns on each shard depend on. */
@@ -174,6 +219,7 @@ export interface DatabaseInput {
   readonly shared: string
   readonly extensions: readonly string[]
   readonly files: readonly MigrationFile[]
+  readonly reverted?: readonly MigrationFile[]
 }
 
 /** Where a tenant lives on a shard, as shown in status and Secret. `database` is what a client connects to. */
