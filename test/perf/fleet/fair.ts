@@ -18,6 +18,8 @@ export const LONG = '1h'
 const RESYNC_INTERVAL = '10s'
 const RESYNCS = 4
 const POLL_MS = 100
+/** The controllers that work on nothing else while this is measured. */
+const RESYNCING: readonly string[] = ['database', 'shard']
 /** The last of the Postgres shards, to which the proxy leads. */
 const SICK = SHARDS.postgres - 1
 
@@ -131,7 +133,7 @@ async function arriveDuringResyncs(
   return { some, resyncs }
 }
 
-/** When resyncs were under way: a Database is worked on, or tenants wait to be compared. */
+/** When resyncs were under way: a Database is worked on, a shard is compared, or tenants wait to be looked at again. */
 async function followResyncs(
   operator: OperatorProcess,
   { options: { signal }, shards }: Fleet,
@@ -145,7 +147,7 @@ async function followResyncs(
     const seen = await operator.counters()
     if (!seen || !before) throw new Error('the operator does not tell its metrics')
     const resyncing =
-      total(seen, 'controller_runtime_active_workers', ({ controller }) => controller === 'database') +
+      total(seen, 'controller_runtime_active_workers', ({ controller = '' }) => RESYNCING.includes(controller)) +
       total(seen, 'workqueue_depth', ({ priority }) => priority === String(PRIORITY.resync))
     if (resyncing > 0) intervals.push([lastAt, at])
     lastAt = at
