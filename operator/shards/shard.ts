@@ -53,9 +53,9 @@ export class Shard {
     this.engine = options.engine
     this.connection = options.connection
     this.#applies = new Semaphore(options.maxConcurrentApplies)
-    this.#reads = new Coalescer((names, joined) =>
-      this.#call('observe', (signal) => options.session.observe(names, signal), { joined }),
-    )
+    const observe = (names: readonly string[], joined: readonly ReconcileContext[]): Promise<unknown> =>
+      this.#call('observe', (signal) => options.session.observe(names, signal), { joined })
+    this.#reads = new Coalescer(observe, options.clock)
   }
 
   /** What the shard holds under these names, by a read that others who ask meanwhile share. */

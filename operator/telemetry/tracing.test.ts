@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { systemClock } from '../clock.ts'
 import type { KubeObject } from '../kube/types.ts'
 import { Coalescer } from '../shards/coalesce.ts'
 import { currentReconcile } from './reconcile-context.ts'
@@ -109,7 +110,7 @@ describe('the spans', () => {
       if (calls++ === 0) await gate.promise
       tracing.called(call({ op: 'observe', joined }))
       return 'found'
-    })
+    }, systemClock)
     const look = (key: string) =>
       tracing.reconcile(about({ key }), async () => {
         await reads.read([key])

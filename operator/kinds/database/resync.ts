@@ -9,7 +9,7 @@ import type { ShardReport } from './shards.ts'
 /** Part of the interval after which a resync is due: less than the jitter, so that every timed look resyncs. */
 const DUE_AFTER = 0.85
 /** So many snapshots of whole shards are held at a time: they are large. */
-const SNAPSHOTS_AT_A_TIME = 4
+const SNAPSHOTS_AT_A_TIME = 3
 /** Of one Database; its servers have tenants to serve, and one that hangs must leave places to others. */
 const OF_ONE_DATABASE = 2
 /** The driver's own time limits and the shard's are shorter. */
