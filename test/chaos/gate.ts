@@ -57,7 +57,10 @@ export interface Gate {
   arrive(target: Target, text: string, place?: string): Passage
   /** Makes ready for a run: `name` turns names that differ from run to run into such that do not. */
   arm(fault: Fault | undefined, name: (text: string) => string, hands: Hands): void
-  /** Milliseconds since the last write that does not follow a measurement; since arming when there was none. */
+  /**
+   * Milliseconds since the last write that does not follow a measurement, or since the fault was over; since arming when there
+   * was none. 0 as long as the fault lasts: what it holds back has yet to arrive.
+   */
   quietMs(): number
 }
 
@@ -70,6 +73,16 @@ export function createGate(): Gate {
   let struck: Seen | undefined
   let lastWrite = performance.now()
   const weather = new Map<Target, { kind: Weather; over: Promise<void> }>()
+  const acting = new Set<Promise<unknown>>()
+  const during = async <T>(fault: Promise<T>): Promise<T> => {
+    acting.add(fault)
+    try {
+      return await fault
+    } finally {
+      acting.delete(fault)
+      lastWrite = performance.now()
+    }
+  }
 
   const passage = (target: Target, key: string, place: string): Passage => {
     const nth = (counts.get(`${target} ${key}`) ?? 0) + 1
@@ -82,10 +95,10 @@ export function createGate(): Gate {
       !struck && fault && armed && isAt(fault.at, target, key, nth) ? { fault, hands: armed.hands } : undefined
     if (hit) struck = entry
     return {
-      ahead: async () => (hit ? await ahead(hit.fault, hit.hands, weather) : 'pass'),
+      ahead: async () => (hit ? await ahead(hit.fault, hit.hands, { weather, during }) : 'pass'),
       behind: async (ok) => {
         entry.done = ok
-        return hit ? await behind(hit.fault, hit.hands) : 'pass'
+        return hit ? await during(behind(hit.fault, hit.hands)) : 'pass'
       },
     }
   }
@@ -107,7 +120,7 @@ export function createGate(): Gate {
       weather.clear()
       armed = { fault, name, hands }
     },
-    quietMs: () => performance.now() - lastWrite,
+    quietMs: () => (acting.size + weather.size > 0 ? 0 : performance.now() - lastWrite),
   }
 }
 
@@ -117,8 +130,25 @@ function isAt(at: FaultPoint, target: Target, key: string, nth: number): boolean
 
 type WeatherMap = Map<Target, { kind: Weather; over: Promise<void> }>
 
+interface Means {
+  readonly weather: WeatherMap
+  /** Nothing counts as quiet before it is over. */
+  readonly during: <T>(fault: Promise<T>) => Promise<T>
+}
+
+/** A write that was on its way arrives so long before its leader goes on, which may then hang up before it is answered. */
+const LATE_BY_MS = 500
+
 /** Faults that strike before the write is sent on. */
-async function ahead({ kind, at, ms = 2_000 }: Fault, hands: Hands, weather: WeatherMap): Promise<Action> {
+async function ahead(fault: Fault, hands: Hands, { weather, during }: Means): Promise<Action> {
+  if (fault.kind !== 'failover-pause') return await during(strike(fault, hands, weather))
+  const { ms = 2_000 } = fault
+  void during(hands.pause(ms))
+  await during(sleep(ms - LATE_BY_MS))
+  return 'pass'
+}
+
+async function strike({ kind, at, ms = 2_000 }: Fault, hands: Hands, weather: WeatherMap): Promise<Action> {
   switch (kind) {
     case 'crash-before':
     case 'failover-crash':
@@ -130,7 +160,6 @@ async function ahead({ kind, at, ms = 2_000 }: Fault, hands: Hands, weather: Wea
       await sleep(ms)
       return 'pass'
     case 'pause':
-    case 'failover-pause':
       await hands.pause(ms)
       return 'pass'
     case 'clock-jump':
