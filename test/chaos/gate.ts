@@ -30,12 +30,15 @@ export interface Seen {
   readonly place: string
   readonly at: number
   done: boolean | undefined
+  /** Whether another led before this write was sent on; of one that was held back for that. */
+  succeeded?: boolean
 }
 
 /** Acts on what lies outside the connection that brought the write. */
 export interface Hands {
   kill(): Promise<void>
-  pause(ms: number): Promise<void>
+  /** Resolves to whether another began to lead meanwhile. */
+  pause(ms: number): Promise<boolean>
   jump(ms: number): Promise<void>
   /** Does something to the watches of the API proxy. */
   watches(how: 'cut' | 'garble' | 'gone' | 'half-open'): void
@@ -95,7 +98,7 @@ export function createGate(): Gate {
       !struck && fault && armed && isAt(fault.at, target, key, nth) ? { fault, hands: armed.hands } : undefined
     if (hit) struck = entry
     return {
-      ahead: async () => (hit ? await ahead(hit.fault, hit.hands, { weather, during }) : 'pass'),
+      ahead: async () => (hit ? await ahead(hit.fault, hit.hands, { entry, weather, during }) : 'pass'),
       behind: async (ok) => {
         entry.done = ok
         return hit ? await during(behind(hit.fault, hit.hands)) : 'pass'
@@ -131,6 +134,7 @@ function isAt(at: FaultPoint, target: Target, key: string, nth: number): boolean
 type WeatherMap = Map<Target, { kind: Weather; over: Promise<void> }>
 
 interface Means {
+  readonly entry: Seen
   readonly weather: WeatherMap
   /** Nothing counts as quiet before it is over. */
   readonly during: <T>(fault: Promise<T>) => Promise<T>
@@ -140,10 +144,13 @@ interface Means {
 const LATE_BY_MS = 500
 
 /** Faults that strike before the write is sent on. */
-async function ahead(fault: Fault, hands: Hands, { weather, during }: Means): Promise<Action> {
+async function ahead(fault: Fault, hands: Hands, { entry, weather, during }: Means): Promise<Action> {
   if (fault.kind !== 'failover-pause') return await during(strike(fault, hands, weather))
   const { ms = 2_000 } = fault
-  void during(hands.pause(ms))
+  const paused = hands.pause(ms).then((succeeded) => {
+    entry.succeeded = succeeded
+  })
+  void during(paused)
   await during(sleep(ms - LATE_BY_MS))
   return 'pass'
 }

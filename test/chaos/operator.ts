@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { OPERATOR_COMMAND } from '@tenantry/operator/command.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
@@ -33,8 +34,8 @@ export interface OperatorProcess {
   readonly crashes: () => number
   /** SIGKILL of the process that leads, and a new one. Resolves when the old one is gone. */
   kill(): Promise<void>
-  /** Stops the process that leads for a while, in the middle of whatever it does. */
-  pause(ms: number): Promise<void>
+  /** Stops the process that leads for a while, in the middle of whatever it does. Resolves to whether another began to lead. */
+  pause(ms: number): Promise<boolean>
   /** Sets the wall clock forward, or back. */
   jump(ms: number): Promise<void>
   stop(): Promise<void>
@@ -48,6 +49,7 @@ interface Member {
 }
 
 const RESTART_AFTER_MS = 1_000
+const HEARD_MS = 200
 const LED_NO_MORE = 'leads no more'
 
 export function startOperatorProcess(options: OperatorOptions): OperatorProcess {
@@ -90,8 +92,12 @@ export function startOperatorProcess(options: OperatorOptions): OperatorProcess 
       start()
     },
     pause: async (ms) => {
+      // Who has begun to lead has said so before its first write, and we may hear the write first.
+      await sleep(HEARD_MS)
       const pid = leader()?.child.pid
-      if (pid !== undefined) await stopFor(pid, ms)
+      const before = terms
+      if (pid !== undefined) await stopFor(pid, ms - HEARD_MS)
+      return terms > before
     },
     jump: async (ms) => {
       clock += ms

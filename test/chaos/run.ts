@@ -216,7 +216,13 @@ const FENCED_WRITE =
 
 /** A write of the leader that was paused, done although its successor had written to the same server meanwhile. */
 function staleWrites({ seen, hit }: Gate, fault: Fault | undefined): readonly string[] {
-  if (fault?.kind !== 'failover-pause' || !hit?.done || !FENCED_WRITE.test(`${hit.target} ${hit.key}`)) return []
+  if (
+    fault?.kind !== 'failover-pause' ||
+    !hit?.done ||
+    !hit.succeeded ||
+    !FENCED_WRITE.test(`${hit.target} ${hit.key}`)
+  )
+    return []
   const { target, place, at } = hit
   const later = seen.find(
     (write) =>
