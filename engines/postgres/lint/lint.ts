@@ -1,4 +1,5 @@
 import { Slices } from '../../slices.ts'
+import { placeholdersOf, readable } from '../migrate/placeholders.ts'
 import { check, type Found } from './check.ts'
 import { commentsBetween } from './comments.ts'
 import { expected } from './expected.ts'
@@ -28,14 +29,15 @@ export const LARGEST_FILE = 5 * 1024 * 1024
  */
 export async function lint(file: SqlFile, policy: Policy = {}): Promise<Findings> {
   checkPolicy(policy)
-  const bytes = Buffer.from(file.body)
   const { header, problems } = parseHeader(file.body)
+  const size = Buffer.byteLength(file.body)
+  const body = size > LARGEST_FILE ? '' : readable(file.body, await placeholdersOf(file.body))
+  const bytes = Buffer.from(body)
   const source = { name: file.name, bytes, header }
-  if (bytes.length > LARGEST_FILE) return report(source, { placed: [tooLarge(bytes.length)], ignores: [] }, policy)
+  if (size > LARGEST_FILE) return report(source, { placed: [tooLarge(size)], ignores: [] }, policy)
   const placed: Placed[] = problems.map(({ line, message }) => ({ rule: 'invalid-header', message, line }))
-  const { value: statements, refusal } = await parseSql(file.body)
-  if (refusal)
-    return report(source, { placed: [...placed, await refused(refusal, file.body, bytes)], ignores: [] }, policy)
+  const { value: statements, refusal } = await parseSql(body)
+  if (refusal) return report(source, { placed: [...placed, await refused(refusal, body, bytes)], ignores: [] }, policy)
   const seen = await look(bytes, header, statements)
   return report(source, { placed: [...placed, ...seen.placed], ignores: seen.ignores }, policy)
 }

@@ -1,4 +1,5 @@
 import type { Node } from 'libpg-query'
+import { OWN_SCHEMA } from '../../migrate/placeholders.ts'
 import { type Find, type Hit, hit } from '../rule.ts'
 import { quoted } from '../shown.ts'
 import { as, names } from '../walk.ts'
@@ -86,5 +87,9 @@ function written(node: Node | undefined, at: number | undefined): readonly Hit[]
 }
 
 function foreign(schema: string | undefined, open: ReadonlySet<string>, at?: number): readonly Hit[] {
-  return hit(schema !== undefined && !open.has(schema), `schema ${quoted(schema)} is named`, at)
+  return hit(
+    schema !== undefined && schema !== OWN_SCHEMA && !open.has(schema),
+    `schema ${quoted(schema)} is named`,
+    at,
+  )
 }
