@@ -26,6 +26,7 @@ export const ERRORS = {
   Conflict: { retry: 'slow', title: 'An object of the wanted name exists and is not ours' },
   MigrationFailed: { retry: 'slow', title: 'A SQL file failed' },
   MigrationChanged: { retry: 'slow', title: 'A SQL file changed after it was applied' },
+  RollbackRefused: { retry: 'slow', title: 'A SQL file cannot be undone without losing data' },
   NotIsolated: { retry: 'slow', title: 'The tenant could read data of another' },
   Unsupported: { retry: 'slow', title: 'The server cannot do what the spec asks for' },
   Fenced: { retry: 'backoff', title: 'A newer leader writes to this server' },

@@ -8,7 +8,8 @@ import { FENCED, sqlState, toAppError } from './errors.ts'
 import { admittedAlone, beginning, hold, type Pass, passOf, queryAdmitted, transactionOf } from './fence.ts'
 import { type Lane, lanesOf } from './lanes.ts'
 import { lockKey } from './lock-key.ts'
-import { migrate } from './migrate.ts'
+import { IS_FIRST, ledgerStatements } from './migrate/ledger.ts'
+import { migrate } from './migrate/migrate.ts'
 import type { PgResource, TenantDatabase } from './model.ts'
 import { scramVerifier, verifierHash } from './scram.ts'
 import type { Server } from './session.ts'
@@ -99,7 +100,7 @@ async function applyLanes(work: Work, lanes: readonly Lane[]): Promise<Applied<P
 async function runLane(work: Work, lane: Lane, begin: (change: PgChange) => void): Promise<void> {
   const [first] = lane.changes
   if (first) begin(first)
-  if (first && lane.alone) await runAlone(work, first)
+  if (first && lane.alone && first.target.kind !== 'TenantRows') await runAlone(work, first)
   else await runTogether(work, lane, begin)
 }
 
@@ -110,7 +111,11 @@ async function prepare(
   verifiers: Verifiers,
 ): Promise<Work> {
   const stamp = stampOf(server.options)
-  const [facts] = await server.pooled('prepare changes', signal, (client) => queryAdmitted<Facts>(client, stamp, FACTS))
+  const [facts] = await server.pooled('prepare changes', signal, async (client) => {
+    const found = await queryAdmitted<Facts & { oldLedger: boolean }>(client, stamp, FACTS)
+    if (found[0]?.oldLedger) await client.query(transactionOf(passOf(stamp), ledgerStatements()))
+    return found
+  })
   if (facts) databases.set(server, facts.database)
   const context = contextOf(batch, facts ?? { database: '', extensions: [] }, verifiers)
   return { server, batch, context, verifiers, signal, stamp }
@@ -129,7 +134,8 @@ interface Facts {
 }
 
 const FACTS = `SELECT current_database()::text AS database,
-  ARRAY(SELECT extname::text FROM pg_extension WHERE extnamespace = to_regnamespace('public') ORDER BY 1) AS extensions`
+  ARRAY(SELECT extname::text FROM pg_extension WHERE extnamespace = to_regnamespace('public') ORDER BY 1) AS extensions,
+  ${IS_FIRST} AS "oldLedger"`
 
 /** Of the logins whose password is to be set, and no others: deriving one takes a few milliseconds of a core. */
 async function newVerifiers(changes: readonly PgChange[], secrets: SecretReader): Promise<Verifiers> {
@@ -157,7 +163,7 @@ async function runEach(client: PoolClient | Client, list: readonly string[]): Pr
 
 async function runAlone(work: Work, change: PgChange): Promise<void> {
   const { target, op } = change
-  if (target.kind === 'Migration') return await migrate(work, target)
+  if (target.kind === 'Migration' || target.kind === 'Reversal') return await migrate(work, target)
   if (target.kind !== 'TenantDatabase') return
   await hold(work, change.summary, async (client, pass) => {
     await makeOrDrop({ op, target }, client)

@@ -3,7 +3,9 @@ import type { Applied, Batch } from '../model.ts'
 import { codeOf, sqlState, toAppError } from './errors.ts'
 import { passOf, transactionOf } from './fence.ts'
 import type { Lane } from './lanes.ts'
-import { applying, fileTransaction } from './migrate.ts'
+import { FIRST_WAIT_MS } from './migrate/attempts.ts'
+import { applying } from './migrate/failure.ts'
+import { fileTransaction, sentText } from './migrate/transaction.ts'
 import type { Migration, PgResource } from './model.ts'
 import type { Server } from './session.ts'
 
@@ -22,14 +24,19 @@ export interface AtOnce {
 export function fitsAtOnce(lanes: readonly Lane[]): boolean {
   return lanes.every(({ place, changes: [change] }) => {
     if (place !== undefined || change?.target.kind === 'TenantDatabase') return false
-    return change?.target.kind !== 'Migration' || (change.target.spec.place === undefined && !change.target.spec.shared)
+    if (change?.target.kind === 'Reversal') return false
+    return change?.target.kind !== 'Migration' || isPlain(change.target)
   })
+}
+
+function isPlain({ spec }: Migration): boolean {
+  return spec.place === undefined && !spec.shared && !spec.statements
 }
 
 /**
  * Sends the transactions of all lanes in one message: the round trips of a tenant's creation cost more than what they ask
  * for. Undefined when the server refused something: then the lanes are to be taken one by one, which costs no more than
- * finding those applied that were committed, and tells which of them it was. Only waiting in vain is not done twice.
+ * finding those applied that were committed, and tells which of them it was. Only running out of time is not done twice.
  */
 export async function applyAtOnce(work: AtOnce): Promise<Applied<PgResource> | undefined> {
   const { server, batch, lanes, signal } = work
@@ -52,8 +59,14 @@ export async function applyAtOnce(work: AtOnce): Promise<Applied<PgResource> | u
 
 function laneText({ batch, stamp, statementsOf }: AtOnce, lane: Lane): string {
   const file = fileOf(lane)
-  const { installation } = batch.owner
-  return file ? fileTransaction(file, installation, passOf(stamp)) : transactionOf(passOf(stamp), statementsOf(lane))
+  const pass = passOf(stamp)
+  return file
+    ? fileTransaction(file, { account: batch, pass, lockTimeoutMs: FIRST_WAIT_MS })
+    : transactionOf(pass, statementsOf(lane))
+}
+
+function isIn(file: Migration | undefined, context: string): boolean {
+  return file !== undefined && context.includes(`SQL statement "${sentText(file)}"`)
 }
 
 function fileOf({ changes }: Lane): Migration | undefined {
@@ -63,9 +76,9 @@ function fileOf({ changes }: Lane): Migration | undefined {
 
 /** A file that ran out of time: the server repeats its text behind the error. */
 function waitedInVain({ server, lanes }: AtOnce, cause: unknown): Applied<PgResource> | undefined {
-  if (!['LockTimeout', 'Timeout'].includes(codeOf(cause))) return undefined
+  if (codeOf(cause) !== 'Timeout') return undefined
   const context = String(Reflect.get(Object(cause), 'where') ?? '')
-  const guilty = lanes.filter((lane) => context.includes(`SQL statement "${fileOf(lane)?.spec.body}"`))
+  const guilty = lanes.filter((lane) => isIn(fileOf(lane), context))
   const [lane] = guilty
   const [change] = lane?.changes ?? []
   if (guilty.length !== 1 || !lane || change?.target.kind !== 'Migration') return undefined

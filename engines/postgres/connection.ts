@@ -14,7 +14,10 @@ const EXPLAINING = 0.2
 /** A process that was paused in the middle of a transaction must not keep its locks: others wait for them. */
 const IDLE_IN_TRANSACTION_MS = 10_000
 
-/** Settings of every connection of ours: the search path is pinned, so that no name is looked up where tenants may write. */
+/**
+ * Settings of every connection of ours: the search path is pinned, so that no name is looked up where tenants may write. Unless
+ * it is named, pg_temp comes first.
+ */
 export function clientConfig(connection: Connection, times: Times): PoolConfig & ClientConfig {
   const { host, port, username, password, database, tls, ca } = connection
   return {
@@ -30,7 +33,7 @@ export function clientConfig(connection: Connection, times: Times): PoolConfig &
     // A server that vanished cannot cancel the statement: then the client gives up, a little later.
     query_timeout: times.statementTimeoutMs + times.connectTimeoutMs,
     // Compiling a catalogue query takes longer than running it.
-    options: '-c search_path=pg_catalog -c jit=off',
+    options: '-c search_path=pg_catalog,pg_temp -c jit=off',
     keepAlive: true,
     // Queries that wait for nothing from each other are sent together.
     pipeline: true,

@@ -1,8 +1,9 @@
 import { escapeIdentifier, escapeLiteral } from 'pg'
+import { ledgerStatements } from './migrate/ledger.ts'
 import { CONTROL } from './names.ts'
 
 /** Raised with every change of the definitions below, so that older shards are brought up to date. */
-export const CONTROL_VERSION = '1'
+export const CONTROL_VERSION = '2'
 
 /**
  * The body of tenantry.tenant_id(). A bound login always gets its own id. Only a login without a binding that is a member of
@@ -16,26 +17,6 @@ export function tenantIdBody(trusted: string): string {
     (SELECT nullif(current_setting('tenantry.tenant', true), '') FROM pg_catalog.pg_roles r
       WHERE r.rolname = ${escapeLiteral(trusted)} AND pg_has_role(session_user, r.oid, 'MEMBER')))
 `
-}
-
-/** The migration ledger. Rows are never deleted: those of a schema that was dropped are retired. */
-export function ledgerStatements(): readonly string[] {
-  return [
-    `CREATE SCHEMA IF NOT EXISTS ${CONTROL}`,
-    `CREATE TABLE IF NOT EXISTS ${CONTROL}.migration (
-  schema text NOT NULL,
-  version text NOT NULL,
-  name text NOT NULL,
-  checksum text NOT NULL,
-  body text NOT NULL,
-  started_at timestamptz NOT NULL,
-  finished_at timestamptz NOT NULL,
-  applied_by text NOT NULL DEFAULT session_user,
-  installation text NOT NULL,
-  retired_at timestamptz
-)`,
-    `CREATE UNIQUE INDEX IF NOT EXISTS migration_live ON ${CONTROL}.migration (schema, version) WHERE retired_at IS NULL`,
-  ]
 }
 
 /** Everything in schema tenantry. Repeatable; run as the administrative user, who owns it. */

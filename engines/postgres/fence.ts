@@ -12,7 +12,10 @@ import { block, text } from './sql/quote.ts'
 const FENCE = 'tenantry_fence'
 
 /** Waiting longer would hold up those that queue behind us. */
-const LOCK_TIMEOUT = '5s'
+const LOCK_TIMEOUT_MS = 5_000
+
+/** For a transaction whose settings were reset. */
+export const LOCK_TIMEOUT = `SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`
 
 /** What a transaction begins and ends with, so that it is refused once a later epoch writes to the server. */
 export interface Pass {
@@ -40,13 +43,13 @@ export function passOf(stamp: Stamp | undefined): Pass {
 }
 
 /** How every transaction of ours begins. Under another isolation level it would not see an epoch that was raised while it waited. */
-export function beginning({ enter }: Pass): readonly string[] {
-  return ['BEGIN ISOLATION LEVEL READ COMMITTED', `SET LOCAL lock_timeout = '${LOCK_TIMEOUT}'`, ...enter]
+export function beginning({ enter }: Pass, lockTimeoutMs = LOCK_TIMEOUT_MS): readonly string[] {
+  return ['BEGIN ISOLATION LEVEL READ COMMITTED', `SET LOCAL lock_timeout = ${lockTimeoutMs}`, ...enter]
 }
 
 /** A whole transaction as one message. */
-export function transactionOf(pass: Pass, list: readonly string[]): string {
-  return [...beginning(pass), ...list, ...pass.leave, 'COMMIT'].join(';\n')
+export function transactionOf(pass: Pass, list: readonly string[], lockTimeoutMs?: number): string {
+  return [...beginning(pass, lockTimeoutMs), ...list, ...pass.leave, 'COMMIT'].join(';\n')
 }
 
 /** One statement in a transaction of its own where there is a fence to pass, and by itself where there is none. */

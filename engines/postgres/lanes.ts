@@ -1,4 +1,5 @@
 import type { PgChange } from './diff/claim.ts'
+import type { Kind } from './model.ts'
 
 /** Changes that share a transaction, or one that cannot. `place`: the tenant's own database. */
 export interface Lane {
@@ -7,12 +8,15 @@ export interface Lane {
   readonly alone: boolean
 }
 
+/** Each has a transaction of its own, or more than one. So has the deletion of rows, which calls triggers that may change settings. */
+const ALONE: readonly Kind[] = ['Migration', 'Reversal', 'TenantDatabase']
+
 /** Neighbouring changes of one database share a lane; a SQL file, and what cannot run in a transaction, has one for itself. */
 export function lanesOf(changes: readonly PgChange[]): readonly Lane[] {
   const result: { place: string | undefined; changes: PgChange[]; alone: boolean }[] = []
   for (const change of changes) {
     const { target } = change
-    const alone = target.kind === 'Migration' || target.kind === 'TenantDatabase'
+    const alone = ALONE.includes(target.kind) || (change.op === 'drop' && target.kind === 'TenantRows')
     const place = placeOf(change)
     const last = result.at(-1)
     if (last && !alone && !last.alone && last.place === place) last.changes.push(change)

@@ -1,4 +1,4 @@
-import type { Resource } from '../model.ts'
+import type { DownFile, MigrationFile, Resource } from '../model.ts'
 
 /** The roles around one schema. `place` names the tenant's own database when the schema is not in the shard's database. */
 export interface Circle {
@@ -80,17 +80,21 @@ export type TenantRows = Resource<
   { readonly name: string; readonly tenantId: string; readonly shared: string }
 >
 
+/** Where a file runs. */
+export interface Site extends Circle {
+  /** The schema's tables are shared by tenants: they get their row security in the file's transaction. */
+  readonly shared: boolean
+  /** What `:'tenant'` stands for. */
+  readonly tenant?: string
+}
+
 /** One SQL file in one schema. */
-export type Migration = Resource<
-  'Migration',
-  Circle & {
-    readonly version: string
-    readonly name: string
-    readonly checksum: string
-    readonly body: string
-    /** The schema's tables are shared by tenants: they get their row security in the file's transaction. */
-    readonly shared: boolean
-  }
+export type Migration = Resource<'Migration', Site & Omit<MigrationFile, 'down'>>
+
+/** A SQL file that must not be applied, and what undoes it where it was. */
+export type Reversal = Resource<
+  'Reversal',
+  Site & Pick<MigrationFile, 'version' | 'name' | 'checksum'> & { readonly down: DownFile }
 >
 
 export type PgResource =
@@ -107,5 +111,6 @@ export type PgResource =
   | Binding
   | TenantRows
   | Migration
+  | Reversal
 
 export type Kind = PgResource['kind']

@@ -7,7 +7,7 @@ import { BASE_PATTERN, circle, gateName, loginName, ROLE_PATTERN, roleNames } fr
 import {
   databasesQuery,
   defaultsQuery,
-  LEDGER,
+  ledgerQuery,
   membershipsQuery,
   objectsQuery,
   REGISTRY,
@@ -47,7 +47,7 @@ interface ServerRow extends Server {
   readonly control:
     | (Omit<FoundControl, 'mark' | 'acl' | 'functionAcl'> & { acl: string[]; functionAcl: string[] })
     | null
-  readonly hasLedger: boolean
+  readonly ledger: 'current' | 'first' | 'none'
   readonly hasRegistry: boolean
 }
 
@@ -75,7 +75,7 @@ export async function observe(read: Read, visit: Visit, scope: Scope): Promise<P
     readRoles(read, names, { gate, readsVerifiers: server.readsVerifiers }),
     readSchemas(read, names.bases),
     readDefaults(read, names.roles),
-    server.hasLedger ? readLedger(read, names.bases) : new Map<string, ReadonlyMap<string, string>>(),
+    readLedger(read, names.bases, server.ledger),
     server.hasRegistry ? readRegistry(read, names) : { bindings: new Map(), tenants: new Map() },
     read<DatabaseRow>(databasesQuery(!names.bases), [names.bases ?? BASE_PATTERN]),
   ])
@@ -199,9 +199,10 @@ async function readDefaults(read: Read, roles: Names['roles']): Promise<PgSnapsh
   return Map.groupBy(found, ({ role }) => role)
 }
 
-async function readLedger(read: Read, bases: Names['bases']): Promise<PgSnapshot['ledger']> {
-  const rows = await read<{ files: string[]; schemas: string[] }>(LEDGER, [bases])
+async function readLedger(read: Read, bases: Names['bases'], form: ServerRow['ledger']): Promise<PgSnapshot['ledger']> {
   const ledger = new Map<string, ReadonlyMap<string, string>>()
+  if (form === 'none') return ledger
+  const rows = await read<{ files: string[]; schemas: string[] }>(ledgerQuery(form === 'current'), [bases])
   for (const { files, schemas } of rows) {
     const history = new Map(files.map((file) => file.split(' ', 2) as [string, string]))
     for (const schema of schemas) ledger.set(schema, history)

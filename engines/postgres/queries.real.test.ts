@@ -3,7 +3,7 @@ import { gateName, loginName, roleNames } from './names.ts'
 import {
   databasesQuery,
   defaultsQuery,
-  LEDGER,
+  ledgerQuery,
   membershipsQuery,
   objectsQuery,
   REGISTRY,
@@ -26,7 +26,7 @@ test.each<[string, string, readonly string[]]>([
   ['shared tables', sharedTablesQuery(false), [list([base])]],
   ['default privileges', defaultsQuery(false), [roles]],
   ['databases', databasesQuery(false), [list([base])]],
-  ['the ledger', LEDGER, [list([base])]],
+  ['the ledger', ledgerQuery(true), [list([base])]],
   ['the registry', REGISTRY, [list([base]), list([loginName(base, 'ReadWrite')])]],
 ])(
   'a look at one tenant finds %s by indexes, so that it costs the same among ten thousand',

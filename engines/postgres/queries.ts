@@ -3,6 +3,7 @@
  * or for the whole shard the pattern that names of ours match. A scope is found by indexes alone, so that it costs the same
  * among ten tenants and among ten thousand.
  */
+import { appliedQuery, firstAppliedQuery, IS_CURRENT, IS_FIRST } from './migrate/ledger.ts'
 import { CONTROL } from './names.ts'
 
 /** `comment` is not looked at in a scope. */
@@ -15,7 +16,7 @@ const relation = (name: string): string => `to_regclass('${CONTROL}.${name}')`
 const control = `
 SELECT jsonb_build_object('comment', obj_description(n.oid, 'pg_namespace'),
   'acl', coalesce(n.nspacl, acldefault('n', n.nspowner))::text[],
-  'complete', num_nulls(${['migration', 'migration_live', 'tenant', 'binding'].map(relation).join(', ')}) = 0,
+  'complete', num_nulls(${['migration', 'tenant', 'binding'].map(relation).join(', ')}) = 0 AND ${IS_CURRENT},
   'tablesClosed', NOT EXISTS (SELECT FROM pg_class c, aclexplode(c.relacl) a
     WHERE c.oid IN (${['migration', 'tenant', 'binding'].map(relation).join(', ')}) AND a.grantee <> c.relowner),
   'functionBody', p.prosrc, 'functionSafe', coalesce(p.prosecdef AND p.provolatile = 's'
@@ -29,7 +30,7 @@ const BASICS = `
 SELECT current_setting('server_version_num')::int AS version, current_user::text AS admin, current_database()::text AS database,
   (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser,
   has_table_privilege('pg_catalog.pg_authid', 'SELECT') AS "readsVerifiers",
-  ${relation('migration')} IS NOT NULL AS "hasLedger",
+  CASE WHEN ${relation('migration')} IS NULL THEN 'none' WHEN ${IS_FIRST} THEN 'first' ELSE 'current' END AS ledger,
   num_nulls(${relation('binding')}, ${relation('tenant')}) = 0 AS "hasRegistry"`
 
 /** One row without parameters: with what a Database has on the shard, or with as little of it as tenants of their own schemas need. */
@@ -126,10 +127,10 @@ FROM pg_default_acl d
 WHERE d.defaclrole ${whole ? 'IN (' : '= ANY (ARRAY('}SELECT r.oid FROM pg_roles r WHERE ${chosen(whole, 'r.rolname', COMMENT)}${whole ? ')' : '))'}`
 
 /** One row for each distinct history: most tenants have the same. `$1`: schemas, or null for all. */
-export const LEDGER = `
+export const ledgerQuery = (current: boolean): string => `
 WITH histories AS (
   SELECT schema, array_agg(version || ' ' || checksum ORDER BY length(version), version) AS files
-  FROM ${CONTROL}.migration WHERE retired_at IS NULL AND (schema = ANY($1::text[]) OR $1 IS NULL) GROUP BY schema)
+  FROM (${(current ? appliedQuery : firstAppliedQuery)('(schema = ANY($1::text[]) OR $1 IS NULL)')}) a GROUP BY schema)
 SELECT files, array_agg(schema) AS schemas FROM histories GROUP BY files`
 
 /** Rows of the registry: tenants by base name (`$1`), bindings by login (`$2`); null for all. */

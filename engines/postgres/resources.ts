@@ -1,10 +1,16 @@
 import type { DatabaseInput, LoginInput, MigrationFile, TenantInput } from '../model.ts'
 import { CONTROL_VERSION } from './control.ts'
-import type { Circle, Entry, Migration, PgResource, RoleResource } from './model.ts'
+import type { Circle, Entry, PgResource, RoleResource, Site } from './model.ts'
 import { circle, trustedRole } from './names.ts'
 
 /** What a Database itself needs on each shard: the gate, the control schema, extensions, and with `Row` the shared tables. */
-export function databaseResources({ isolation, shared, extensions, files }: DatabaseInput): readonly PgResource[] {
+export function databaseResources({
+  isolation,
+  shared,
+  extensions,
+  files,
+  reverted,
+}: DatabaseInput): readonly PgResource[] {
   const trusted = trustedRole(shared)
   const base: PgResource[] = [
     { kind: 'Gate', id: `gate/${shared}`, spec: { gate: '' }, data: false },
@@ -28,7 +34,7 @@ export function databaseResources({ isolation, shared, extensions, files }: Data
     { kind: 'Schema', id: `schema/${shared}`, spec: place, data: true },
     { kind: 'DefaultPrivileges', id: `defaults/${shared}`, spec: { ...place, tables: false }, data: false },
     { kind: 'SharedTables', id: `tables/${shared}`, spec: place, data: false },
-    ...migrations(place, files, true),
+    ...migrations({ ...place, shared: true }, files, reverted),
   ]
 }
 
@@ -36,6 +42,7 @@ export function databaseResources({ isolation, shared, extensions, files }: Data
 export function tenantResources(input: TenantInput): readonly PgResource[] {
   if (input.isolation === 'Row') return rowTenant(input)
   const own = circle(input.name, input.isolation === 'Database' ? input.name : undefined)
+  const site = { ...own, shared: false, ...(input.tenant !== undefined && { tenant: input.tenant }) }
   return [
     ...groups(own),
     ...(own.place === undefined ? [entry(own)] : [ownDatabase(own)]),
@@ -43,7 +50,7 @@ export function tenantResources(input: TenantInput): readonly PgResource[] {
     { kind: 'DefaultPrivileges', id: `defaults/${own.schema}`, spec: { ...own, tables: true }, data: false },
     { kind: 'ObjectGrants', id: `grants/${own.schema}`, spec: own, data: false },
     ...logins(input, own),
-    ...migrations(own, input.files, false),
+    ...migrations(site, input.files, input.reverted),
   ]
 }
 
@@ -108,11 +115,31 @@ function loginSettings(schema: string, statementTimeoutMs: number | undefined): 
   }
 }
 
-function migrations(at: Circle, files: readonly MigrationFile[], shared: boolean): readonly Migration[] {
-  return files.map(({ version, name, checksum, body }) => ({
-    kind: 'Migration',
-    id: `migration/${at.schema}/${version}`,
-    spec: { ...at, version, name, checksum, body, shared },
-    data: false,
-  }))
+function migrations(
+  at: Site,
+  files: readonly MigrationFile[],
+  reverted: readonly MigrationFile[] = [],
+): readonly PgResource[] {
+  return [
+    ...files.map(
+      ({ down: _, ...file }): PgResource => ({
+        kind: 'Migration',
+        id: `migration/${at.schema}/${file.version}`,
+        spec: { ...at, ...file },
+        data: false,
+      }),
+    ),
+    ...reverted.flatMap(({ version, name, checksum, down }): readonly PgResource[] =>
+      down
+        ? [
+            {
+              kind: 'Reversal',
+              id: `reversal/${at.schema}/${version}`,
+              spec: { ...at, version, name, checksum, down },
+              data: false,
+            },
+          ]
+        : [],
+    ),
+  ]
 }

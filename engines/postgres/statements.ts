@@ -1,5 +1,5 @@
 import type { PgChange } from './diff/claim.ts'
-import type { Migration, PgResource } from './model.ts'
+import type { Migration, PgResource, Reversal } from './model.ts'
 import { PREVIEW, type SqlContext } from './sql/context.ts'
 import { bindingStatements, closeLogin, dropBinding, dropRole, endSessions, roleStatements } from './sql/role.ts'
 import { dropTenantRows, sharedTableStatements, tenantRowsStatements } from './sql/rows.ts'
@@ -21,6 +21,7 @@ import { type Topics, topicsOf } from './sql/topics.ts'
 export function statements(change: PgChange): readonly string[] {
   const { target, op } = change
   if (target.kind === 'Migration') return migrationPreview(target)
+  if (target.kind === 'Reversal') return reversalPreview(target)
   if (target.kind !== 'TenantDatabase') return [...preludeOf(change), ...changeStatements(PREVIEW, change)]
   if (op === 'drop') return [dropDatabase(target)]
   return [
@@ -32,6 +33,12 @@ export function statements(change: PgChange): readonly string[] {
 
 function migrationPreview({ spec }: Migration): readonly string[] {
   return [`-- ${spec.name}, as ${spec.owner} in schema ${spec.schema}`, spec.body]
+}
+
+function reversalPreview({ spec }: Reversal): readonly string[] {
+  const held = spec.down.guards.map(({ table, column }) => (column === undefined ? table : `${table}.${column}`))
+  const unless = held.length > 0 ? `, unless there is data in ${held.join(', ')}` : ''
+  return [`-- ${spec.down.name}, as ${spec.owner} in schema ${spec.schema}${unless}`, spec.down.body]
 }
 
 /** What a change needs to have committed before it: clients that are shut out and sent away. */

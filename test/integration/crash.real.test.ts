@@ -106,7 +106,7 @@ async function expectOnly(alive: ReadonlySet<string>): Promise<void> {
   )
   expect(schemas.rows.map(({ name }) => name).toSorted()).toEqual(bases)
   const files = await admin.query(
-    `select schema, count(*)::int as files from tenantry.migration where retired_at is null group by schema order by schema`,
+    `select schema, count(*)::int as files from tenantry.migration where event = 'apply' group by schema order by schema`,
   )
   expect(files.rows).toEqual(bases.map((schema) => ({ schema, files: 2 })))
 

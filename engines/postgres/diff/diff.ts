@@ -1,9 +1,9 @@
 import type { Blocked, Owner } from '../../model.ts'
-import type { Kind, Migration, PgResource } from '../model.ts'
+import type { Kind, Migration, PgResource, Reversal } from '../model.ts'
 import { ownerKey, type PgSnapshot } from '../snapshot.ts'
 import { dropOf, type PgChange, type Scene } from './claim.ts'
 import { drops } from './drops.ts'
-import { diffMigrations } from './migration.ts'
+import { diffMigrations, diffReversals } from './migration.ts'
 import { diffTenantDatabase } from './own-database.ts'
 import { diffRole } from './role.ts'
 import { diffBinding, diffSharedTables, diffTenantRows } from './rows.ts'
@@ -24,7 +24,8 @@ const ORDER: Readonly<Record<Kind, number>> = {
   TenantRows: 9,
   Binding: 10,
   Entry: 12,
-  Migration: 13,
+  Reversal: 13,
+  Migration: 14,
 }
 
 /** Pure: what has to be done so that the owner has exactly what is wanted. Costs as much as the owner has, not the shard. */
@@ -32,9 +33,10 @@ export function diff(owner: Owner, wanted: readonly PgResource[], found: PgSnaps
   const scene: Scene = { owner, found }
   const ordered = wanted.toSorted((a, b) => rank(a) - rank(b) || (a.id < b.id ? -1 : 1))
   const files = ordered.filter((resource): resource is Migration => resource.kind === 'Migration')
+  const undone = ordered.filter((resource): resource is Reversal => resource.kind === 'Reversal')
   const changes = ordered.flatMap((resource) => diffOne(scene, resource) ?? [])
   const surplus = drops(scene, wanted, found.owned.get(ownerKey(owner))).map(dropOf)
-  return [...surplus, ...holdDependents([...changes, ...diffMigrations(scene, files)])]
+  return [...surplus, ...holdDependents([...changes, ...diffReversals(scene, undone), ...diffMigrations(scene, files)])]
 }
 
 function rank(resource: PgResource): number {
@@ -125,6 +127,7 @@ function standsOn({ kind, spec }: PgResource): readonly string[] {
     case 'ObjectGrants':
     case 'SharedTables':
     case 'Migration':
+    case 'Reversal':
       return [
         `schema ${spec.schema}`,
         `database ${spec.place}`,

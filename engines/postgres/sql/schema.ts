@@ -1,5 +1,5 @@
+import { retire } from '../migrate/ledger.ts'
 import type { Circle, DefaultPrivileges, SchemaResource } from '../model.ts'
-import { CONTROL } from '../names.ts'
 import type { SqlContext } from './context.ts'
 import { block, name, nameArray, text } from './quote.ts'
 import type { Topics } from './topics.ts'
@@ -19,14 +19,8 @@ END IF;`),
   ]
 }
 
-/** Within a block. The ledger is where the schema is; a tenant's own database has none before its first file. */
-export function retire(schema: string): string {
-  return `IF to_regclass('${CONTROL}.migration') IS NOT NULL THEN
-    UPDATE ${CONTROL}.migration SET retired_at = now() WHERE schema = ${text(schema)} AND retired_at IS NULL;
-  END IF;`
-}
-
-function revokeOnSchema({ schema, owner }: Circle): string {
+/** Takes every grant on the schema but those of its owner and ours; USAGE is to be granted again. */
+export function revokeOnSchema({ schema, owner }: Circle): string {
   return block(
     `FOR g IN SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
   FROM pg_namespace n, aclexplode(n.nspacl) a

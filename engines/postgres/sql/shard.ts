@@ -1,12 +1,12 @@
 import { CONTROL_VERSION, controlStatements } from '../control.ts'
 import { databaseFacts } from '../diff/own-database.ts'
 import { gateFacts } from '../diff/shard.ts'
+import { retire } from '../migrate/ledger.ts'
 import type { ControlSchema, Entry, Gate, TenantDatabase } from '../model.ts'
 import { CONTROL } from '../names.ts'
 import type { SqlContext } from './context.ts'
 import { block, name, text } from './quote.ts'
 import { join, revokeMemberships } from './role.ts'
-import { retire } from './schema.ts'
 import type { Topics } from './topics.ts'
 
 export function gateStatements(context: SqlContext, { spec }: Gate, topics: Topics): readonly string[] {

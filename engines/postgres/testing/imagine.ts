@@ -129,6 +129,11 @@ function imagineSchema(world: World, resource: PgResource, marked: Marked): void
       world.ledger.set(schema, new Map([...(world.ledger.get(schema) ?? []), [version, checksum]]))
       return
     }
+    case 'Reversal': {
+      const { schema, version } = resource.spec
+      world.ledger.set(schema, new Map([...(world.ledger.get(schema) ?? [])].filter(([of]) => of !== version)))
+      return
+    }
     case 'ControlSchema':
       world.control = {
         ...marked({ version: CONTROL_VERSION }),

@@ -47,7 +47,12 @@ export const DATABASE = { namespace: 'lab', name: `oltp-${freshSuffix()}` }
 
 export function databaseWish(
   isolation: Isolation,
-  parts: { files?: readonly MigrationFile[]; extensions?: readonly string[]; name?: string } = {},
+  parts: {
+    files?: readonly MigrationFile[]
+    reverted?: readonly MigrationFile[]
+    extensions?: readonly string[]
+    name?: string
+  } = {},
 ): Wish {
   const key = { ...DATABASE, ...(parts.name !== undefined && { name: parts.name }) }
   const shared = databaseName(key)
@@ -59,6 +64,7 @@ export function databaseWish(
       shared,
       extensions: parts.extensions ?? [],
       files: parts.files ?? [],
+      reverted: parts.reverted ?? [],
     }),
     scope: [shared],
     secrets: () => '',
@@ -147,6 +153,8 @@ export interface Shard {
   readonly admin: Connection
   readonly session: PgSession
   readonly database: Wish
+  /** The name of the Database. */
+  readonly databaseName: string
   /** A tenant of that Database. */
   readonly tenant: (name: string, change?: Partial<TenantInput>) => TenantWish
 }
@@ -164,7 +172,7 @@ export async function freshShard(
   await make(session, database)
   const tenant = (of: string, change: Partial<TenantInput> = {}): TenantWish =>
     tenantWish(isolation, { namespace: 'lab', name: of }, { change, database: name })
-  return { admin, session, database, tenant }
+  return { admin, session, database, databaseName: name, tenant }
 }
 
 const sessions: PgSession[] = []

@@ -73,7 +73,8 @@ function shardDeeds(database: string, gate: string, stranger: string): Deeds {
     ],
     ['tenant function open to all', 'GRANT EXECUTE ON FUNCTION tenantry.tenant_id() TO PUBLIC'],
     ['registry readable', 'GRANT SELECT ON tenantry.binding TO PUBLIC', 'GRANT USAGE ON SCHEMA tenantry TO PUBLIC'],
-    ['ledger index dropped', 'DROP INDEX tenantry.migration_live'],
+    ['ledger index dropped', 'DROP INDEX tenantry.migration_seq'],
+    ['ledger guard dropped', 'DROP TRIGGER keep ON tenantry.migration'],
     ['registry table dropped', 'DROP TABLE tenantry.binding'],
   ]
 }

@@ -40,7 +40,7 @@ SELECT 'rows ' || nspname || '.' || relname,
 FROM pg_class c JOIN spaces n ON n.oid = c.relnamespace WHERE relkind = 'r' AND nspname NOT IN ('tenantry', 'tenantry_fence')`
 
 const LEDGER = `SELECT 'ledger ' || schema || ' ' || version AS id, jsonb_agg(jsonb_build_object('name', name, 'checksum', checksum,
-  'retired', retired_at IS NOT NULL) ORDER BY started_at) AS value FROM tenantry.migration GROUP BY schema, version`
+  'event', event) ORDER BY seq) AS value FROM tenantry.migration WHERE event <> 'fail' GROUP BY schema, version`
 const REGISTRY = `SELECT 'tenant ' || name AS id, to_jsonb(t) - 'name' AS value FROM tenantry.tenant t
 UNION ALL SELECT 'binding ' || login, to_jsonb(b) - 'login' FROM tenantry.binding b`
 

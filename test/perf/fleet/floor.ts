@@ -58,7 +58,7 @@ const CATALOGUES = [
   'SELECT * FROM pg_default_acl',
   `SELECT c.relnamespace, c.relkind, c.relowner, c.relacl::text, count(*) FROM pg_class c JOIN pg_namespace n
    ON n.oid = c.relnamespace WHERE n.nspname LIKE 't\\_%' GROUP BY 1, 2, 3, 4`,
-  `SELECT schema, version, checksum FROM ${CONTROL}.migration WHERE retired_at IS NULL`,
+  `SELECT schema, version, event, checksum FROM ${CONTROL}.migration`,
 ]
 
 async function readPostgres({ host, port, username, password, database }: Connection): Promise<void> {

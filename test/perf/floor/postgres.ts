@@ -83,7 +83,7 @@ function migration({ installation }: Owner, { spec }: Migration): readonly strin
     block(`EXECUTE ${text(body)};`),
     'RESET ROLE',
     'SET LOCAL search_path TO pg_catalog',
-    `INSERT INTO ${CONTROL}.migration (schema, version, name, checksum, body, started_at, finished_at, installation)
-     VALUES (${row.join(', ')}, now(), clock_timestamp(), ${text(installation)})`,
+    `INSERT INTO ${CONTROL}.migration (schema, version, name, checksum, body, seq, event, started_at, finished_at, installation)
+     VALUES (${row.join(', ')}, 1, 'apply', now(), clock_timestamp(), ${text(installation)})`,
   ]
 }
