@@ -11,6 +11,7 @@ import { fair } from './fleet/fair.ts'
 import { fleet } from './fleet/fleet.ts'
 import { scale } from './fleet/scale.ts'
 import type { FleetOptions } from './fleet/world.ts'
+import { migrate } from './migrate/migrate.ts'
 
 type Options = FleetOptions
 
@@ -26,6 +27,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   fair: { run: fair, tenants: 10_000 },
   failover: { run: failover, tenants: 10_000 },
   scale: { run: scale, tenants: 10_000 },
+  migrate: { run: migrate, tenants: 1_000 },
 }
 
 class Interrupted extends Error {}
