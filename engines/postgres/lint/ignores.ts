@@ -1,10 +1,10 @@
 import type { Comment } from './comments.ts'
-import { isLocked, isRuleId, type RuleId } from './rules.ts'
+import type { RuleBook } from './rule.ts'
 import { shown } from './shown.ts'
 
 /** A statement that a rule is not to be heeded, and why. */
-export interface Ignore {
-  readonly rule: RuleId
+export interface Ignore<Id extends string> {
+  readonly rule: Id
   readonly reason: string
   /** The byte offset of its comment. */
   readonly start: number
@@ -13,7 +13,7 @@ export interface Ignore {
 }
 
 /** A comment that looks like an ignore, or why it is none. */
-export type IgnoreRead = Ignore | { readonly problem: string; readonly start: number }
+export type IgnoreRead<Id extends string> = Ignore<Id> | { readonly problem: string; readonly start: number }
 
 const FORM = /^(?:--|\/\*)\s*lint:(?<verb>\S*)\s*(?<rule>\S*)\s*(?<reason>[\s\S]*)$/
 
@@ -23,14 +23,18 @@ export function isDirective(text: string): boolean {
 }
 
 /** Reads the ignores among the comments before a statement; there is none after the last. */
-export function readIgnores(comments: readonly Comment[], statement: number, last: boolean): readonly IgnoreRead[] {
-  return comments.flatMap((comment): readonly IgnoreRead[] => {
+export function readIgnores<Id extends string>(
+  comments: readonly Comment[],
+  { statement, last }: { readonly statement: number; readonly last: boolean },
+  book: RuleBook<Id>,
+): readonly IgnoreRead<Id>[] {
+  return comments.flatMap((comment): readonly IgnoreRead<Id>[] => {
     const groups = FORM.exec(comment.text)?.groups
     if (groups === undefined) return []
     const { verb = '', rule = '', reason = '' } = groups
     const { start } = comment
-    const problem = misplaced(comment, verb, statement, last) ?? unusable(rule, reason)
-    if (problem !== undefined || !isRuleId(rule)) return [{ problem: problem ?? '', start }]
+    const problem = misplaced(comment, verb, statement, last) ?? unusable(rule, reason, book)
+    if (problem !== undefined || !book.has(rule)) return [{ problem: problem ?? '', start }]
     const whole = verb === 'ignore-file'
     return [{ rule, reason: shown(reason.trim()), start, statement: whole ? undefined : statement }]
   })
@@ -45,9 +49,9 @@ function misplaced({ text, ownLine }: Comment, verb: string, statement: number, 
   return last ? 'no statement comes after it' : undefined
 }
 
-function unusable(rule: string, reason: string): string | undefined {
+function unusable<Id extends string>(rule: string, reason: string, book: RuleBook<Id>): string | undefined {
   if (rule === '') return 'it names no rule'
-  if (!isRuleId(rule)) return `there is no rule "${shown(rule)}"`
-  if (isLocked(rule)) return `${rule} cannot be ignored`
+  if (!book.has(rule)) return `there is no rule "${shown(rule)}"`
+  if (book.isLocked(rule)) return `${rule} cannot be ignored`
   return reason.trim() === '' ? `it gives no reason to ignore ${rule}` : undefined
 }

@@ -9,9 +9,9 @@ import { type Header, parseHeader } from './header.ts'
 import { type IgnoreRead, isDirective, readIgnores } from './ignores.ts'
 import { longNames } from './long-names.ts'
 import { type Parsed, parseSql, type Refusal, scanSql } from './parser.ts'
-import { byteOfCharacter } from './positions.ts'
+import { byteOfCharacter, positionsOf } from './positions.ts'
 import { type Placed, report } from './report.ts'
-import { checkPolicy, type Policy } from './rules.ts'
+import { BOOK, checkPolicy, type Policy, type RuleId } from './rules.ts'
 import { quoted, shown } from './shown.ts'
 
 /** A file as it would be applied. */
@@ -33,9 +33,9 @@ export async function lint(file: SqlFile, policy: Policy = {}): Promise<Findings
   const size = Buffer.byteLength(file.body)
   const body = size > LARGEST_FILE ? '' : readable(file.body, await placeholdersOf(file.body))
   const bytes = Buffer.from(body)
-  const source = { name: file.name, bytes, header }
+  const source = { name: file.name, positions: positionsOf(bytes), header, book: BOOK }
   if (size > LARGEST_FILE) return report(source, { placed: [tooLarge(size)], ignores: [] }, policy)
-  const placed: Placed[] = problems.map(({ line, message }) => ({ rule: 'invalid-header', message, line }))
+  const placed: Placed<RuleId>[] = problems.map(({ line, message }) => ({ rule: 'invalid-header', message, line }))
   const { value: statements, refusal } = await parseSql(body)
   if (refusal) return report(source, { placed: [...placed, await refused(refusal, body, bytes)], ignores: [] }, policy)
   const seen = await look(bytes, header, statements)
@@ -43,8 +43,8 @@ export async function lint(file: SqlFile, policy: Policy = {}): Promise<Findings
 }
 
 interface Seen {
-  readonly placed: Placed[]
-  readonly ignores: IgnoreRead[]
+  readonly placed: Placed<RuleId>[]
+  readonly ignores: IgnoreRead<RuleId>[]
 }
 
 async function look(bytes: Buffer, header: Header, statements: readonly Parsed[]): Promise<Seen> {
@@ -55,19 +55,23 @@ async function look(bytes: Buffer, header: Header, statements: readonly Parsed[]
   for (const [i, statement] of statements.entries()) {
     if (slices.isOver) await slices.next()
     const text = bytes.toString('utf8', statement.start, statement.end)
-    const before = readIgnores(commentsBetween(bytes, from, statement.start), i, false)
+    const before = readIgnores(commentsBetween(bytes, from, statement.start), { statement: i, last: false }, BOOK)
     for (const each of [...before, ...(await misplaced(statement, text))]) seen.ignores.push(each)
     const found = [...(await check({ node: statement.node, text }, header, facts)), ...(await tooLong(statement, text))]
     for (const { at = statement.start, ...rest } of found) seen.placed.push({ ...rest, at, statement: i })
     facts.learn(statement.node)
     from = statement.end
   }
-  const after = readIgnores(commentsBetween(bytes, from, bytes.length), statements.length, true)
+  const after = readIgnores(
+    commentsBetween(bytes, from, bytes.length),
+    { statement: statements.length, last: true },
+    BOOK,
+  )
   return { ...seen, ignores: [...seen.ignores, ...after] }
 }
 
 /** Comments within a statement are for people only. */
-async function misplaced({ start }: Parsed, text: string): Promise<readonly IgnoreRead[]> {
+async function misplaced({ start }: Parsed, text: string): Promise<readonly IgnoreRead<RuleId>[]> {
   if (!text.includes('lint:')) return []
   const { value = [] } = await scanSql(text)
   return value
@@ -83,7 +87,7 @@ async function tooLong(statement: Parsed, text: string): Promise<readonly Found[
   }))
 }
 
-async function refused({ message, character }: Refusal, body: string, bytes: Buffer): Promise<Placed> {
+async function refused({ message, character }: Refusal, body: string, bytes: Buffer): Promise<Placed<RuleId>> {
   if (character === undefined) return { rule: 'unreadable-file', message, at: 0 }
   const at = byteOfCharacter(bytes, character)
   // Of a string without an end, for one, nothing can be expected.
@@ -91,6 +95,6 @@ async function refused({ message, character }: Refusal, body: string, bytes: Buf
   return { rule: 'syntax-error', message: `${shown(message)}${hint}`, at }
 }
 
-function tooLarge(size: number): Placed {
+function tooLarge(size: number): Placed<RuleId> {
   return { rule: 'unreadable-file', message: `it has ${size} bytes, and at most ${LARGEST_FILE} are read`, at: 0 }
 }

@@ -1,44 +1,45 @@
 import type { Finding, Findings, Ignored } from './findings.ts'
 import type { Header } from './header.ts'
 import type { Ignore, IgnoreRead } from './ignores.ts'
-import { type Place, type Positions, positionsOf } from './positions.ts'
-import { type Policy, RULES, type RuleId } from './rules.ts'
+import type { Place, Positions } from './positions.ts'
+import type { PolicyOf, RuleBook, Severity } from './rule.ts'
 
-/** What was found, and where: at a byte of the file, in a statement, or on a line. */
-export interface Placed {
-  readonly rule: RuleId
+/** What was found, and where: at an offset in the file, in a statement, or on a line. */
+export interface Placed<Id extends string> {
+  readonly rule: Id
   readonly message: string
   readonly at?: number
   readonly line?: number
   readonly statement?: number
 }
 
-/** A file as far as findings tell of it. */
-export interface Source {
+/** A file as far as findings tell of it, and the rules it is judged by. */
+export interface Source<Id extends string, In extends string> {
   readonly name: string
-  readonly bytes: Buffer
+  readonly positions: Positions
   readonly header: Header
+  readonly book: RuleBook<Id, In>
 }
 
 /** Of each rule so many are told: a file may break one more often than anybody would read. */
 const MOST = 100
 
 /** Puts what was found in order, by the policy and the ignores. */
-export function report(
-  { name: file, header, bytes }: Source,
-  { placed, ignores }: { readonly placed: readonly Placed[]; readonly ignores: readonly IgnoreRead[] },
-  policy: Policy,
-): Findings {
-  const positions = positionsOf(bytes)
+export function report<Id extends string, In extends string>(
+  source: Source<Id, In>,
+  { placed, ignores }: { readonly placed: readonly Placed<Id>[]; readonly ignores: readonly IgnoreRead<Id>[] },
+  policy: PolicyOf<Id>,
+): Findings<Id, In> {
+  const { name: file, header, positions, book } = source
   const byKey = new Map(ignores.flatMap((ignore) => ('rule' in ignore ? [[keyOf(ignore), ignore] as const] : [])))
-  const ignoreOf = ({ rule, statement }: Placed): Ignore | undefined =>
+  const ignoreOf = ({ rule, statement }: Placed<Id>): Ignore<Id> | undefined =>
     byKey.get(keyOf({ rule, statement })) ?? byKey.get(keyOf({ rule, statement: undefined }))
   const used = new Set(placed.flatMap((each) => ignoreOf(each) ?? []))
-  const all = [...placed, ...complaints(ignores, used)].filter(({ rule }) => policy[rule] !== 'off')
+  const all = [...placed, ...complaints(ignores, used, book)].filter(({ rule }) => policy[rule] !== 'off')
   const told = firstOfEach(all)
-  const [findings, ignored]: [Finding[], Ignored[]] = [[], []]
+  const [findings, ignored]: [Finding<Id, In>[], Ignored<Id, In>[]] = [[], []]
   for (const each of told) {
-    const [finding, ignore] = [findingOf(each, policy, positions), ignoreOf(each)]
+    const [finding, ignore] = [findingOf(each, source, policy), ignoreOf(each)]
     if (ignore) ignored.push({ ...finding, reason: ignore.reason, ignoredAt: positions(ignore.start).line })
     else findings.push(finding)
   }
@@ -46,19 +47,24 @@ export function report(
 }
 
 /** Neither a rule nor a statement is looked for among all the others: there may be very many of both. */
-function keyOf({ rule, statement }: Pick<Ignore, 'rule' | 'statement'>): string {
+function keyOf({ rule, statement }: Pick<Ignore<string>, 'rule' | 'statement'>): string {
   return `${rule} ${statement ?? 'file'}`
 }
 
-function findingOf({ rule, message, line, at = 0 }: Placed, policy: Policy, positions: Positions): Finding {
-  const { category, instead, severity: own } = RULES[rule]
-  const severity = policy[rule] === 'error' || policy[rule] === 'warning' ? policy[rule] : own
+function findingOf<Id extends string, In extends string>(
+  { rule, message, line, at = 0 }: Placed<Id>,
+  { book, positions }: Source<Id, In>,
+  policy: PolicyOf<Id>,
+): Finding<Id, In> {
+  const { category, instead, severity: own } = book.rule(rule)
+  const wanted: Severity | 'off' | undefined = policy[rule]
+  const severity = wanted === 'error' || wanted === 'warning' ? wanted : own
   const place = line === undefined ? positions(at) : { line, column: 1 }
   return { rule, category, severity, ...place, message, instead }
 }
 
-function firstOfEach(all: readonly Placed[]): readonly Placed[] {
-  const told = new Map<RuleId, number>()
+function firstOfEach<Id extends string>(all: readonly Placed<Id>[]): readonly Placed<Id>[] {
+  const told = new Map<Id, number>()
   return all.filter(({ rule }) => {
     const count = (told.get(rule) ?? 0) + 1
     told.set(rule, count)
@@ -66,12 +72,16 @@ function firstOfEach(all: readonly Placed[]): readonly Placed[] {
   })
 }
 
-function complaints(ignores: readonly IgnoreRead[], used: ReadonlySet<Ignore>): readonly Placed[] {
-  return ignores.flatMap((ignore): readonly Placed[] => {
-    if ('problem' in ignore) return [{ rule: 'invalid-ignore', message: ignore.problem, at: ignore.start }]
+function complaints<Id extends string>(
+  ignores: readonly IgnoreRead<Id>[],
+  used: ReadonlySet<Ignore<Id>>,
+  { ignoreRules: { invalid, unused } }: RuleBook<Id>,
+): readonly Placed<Id>[] {
+  return ignores.flatMap((ignore): readonly Placed<Id>[] => {
+    if ('problem' in ignore) return [{ rule: invalid, message: ignore.problem, at: ignore.start }]
     if (used.has(ignore)) return []
     const where = ignore.statement === undefined ? 'the file' : 'the statement after it'
-    return [{ rule: 'unused-ignore', message: `${ignore.rule} finds nothing in ${where}`, at: ignore.start }]
+    return [{ rule: unused, message: `${ignore.rule} finds nothing in ${where}`, at: ignore.start }]
   })
 }
 

@@ -43,6 +43,19 @@ export interface Rule {
   readonly find: Find
 }
 
+/** The rules of an engine, as far as ignores and findings need them. */
+export interface RuleBook<Id extends string, In extends string = string> {
+  has(id: string): id is Id
+  /** Whether a rule always holds: no ignore and no policy changes it. */
+  isLocked(id: Id): boolean
+  rule(id: Id): { readonly category: In; readonly severity: Severity; readonly instead: string }
+  /** What tells of an ignore that cannot be used, and of one that ignores nothing. */
+  readonly ignoreRules: { readonly invalid: Id; readonly unused: Id }
+}
+
+/** Severities that differ from the rules' own; `off` leaves a rule out. */
+export type PolicyOf<Id extends string> = Readonly<Partial<Record<Id, Severity | 'off'>>>
+
 type Entry = Omit<Rule, 'category' | 'severity' | 'find'> & { readonly severity?: Severity; readonly find?: Find }
 
 /** Rules of one category, of the same severity where they do not say another. */

@@ -1,5 +1,5 @@
 import { AppError } from '@tenantry/crds/errors.ts'
-import type { Rule, Severity } from './rule.ts'
+import type { Category, PolicyOf, Rule, RuleBook } from './rule.ts'
 import { ACCESS } from './rules/access.ts'
 import { BLOCKING } from './rules/blocking.ts'
 import { DESTRUCTIVE } from './rules/destructive.ts'
@@ -36,7 +36,7 @@ export const RULES: Readonly<Record<RuleId, Rule>> = TABLE
 export const RULE_IDS = Object.keys(TABLE) as readonly RuleId[]
 
 /** Severities that differ from the rules' own; `off` leaves a rule out. */
-export type Policy = Readonly<Partial<Record<RuleId, Severity | 'off'>>>
+export type Policy = PolicyOf<RuleId>
 
 /** Whether it is the name of a rule. */
 export function isRuleId(id: string): id is RuleId {
@@ -46,6 +46,14 @@ export function isRuleId(id: string): id is RuleId {
 /** Whether a rule always holds: what would leave the tenant's own, and what keeps a file from being read. */
 export function isLocked(id: RuleId): boolean {
   return RULES[id].category === 'escape' || (RULES[id].category === 'file' && RULES[id].severity === 'error')
+}
+
+/** The rules for files on Postgres, for what does not depend on the engine. */
+export const BOOK: RuleBook<RuleId, Category> = {
+  has: isRuleId,
+  isLocked,
+  rule: (id) => RULES[id],
+  ignoreRules: { invalid: 'invalid-ignore', unused: 'unused-ignore' },
 }
 
 /** Throws AppError `InvalidSpec` for a policy that names no rule, a severity that is none, or a rule that always holds. */
