@@ -1,33 +1,37 @@
 import { parseArgs } from 'node:util'
 import { type Findings, hasErrors } from '@tenantry/engines/postgres/lint/findings.ts'
-import { lint } from '@tenantry/engines/postgres/lint/lint.ts'
-import { checkPolicy, type Policy } from '@tenantry/engines/postgres/lint/rules.ts'
 import { shown } from '@tenantry/engines/postgres/lint/shown.ts'
+import { isLintEngine, judgeBy } from './judge.ts'
 import { asJson, asText } from './render.ts'
 import { CommandError, type Io, UsageError } from './run.ts'
 
 /** How `tenantry lint` is called. */
-export const LINT_USAGE = `Usage: tenantry lint FILES… [--format text|json] [--severity RULE=error|warning|off]…
+export const LINT_USAGE = `Usage: tenantry lint FILES… [--engine postgresql|clickhouse] [--format text|json]
+                     [--severity RULE=error|warning|off]…
 
 Says what SQL files would do to tenants that are at work; - reads the standard input. Nothing is run.
 Exit code 0: no errors; 1: errors; 2: used wrongly, or a file cannot be read.
-Rules, ignores and file headers: docs/reference/lint.md`
+Without --engine, files that end with .ch.sql are for ClickHouse, and all others for PostgreSQL.
+Rules, ignores and file headers: docs/reference/lint.md and lint-clickhouse.md`
 
-const FORMATS: Readonly<Record<string, (all: readonly Findings[]) => string>> = { text: asText, json: asJson }
+const FORMATS: Readonly<Record<string, (all: readonly Findings<string, string>[]) => string>> = {
+  text: asText,
+  json: asJson,
+}
 
 /** Lints the files and prints what was found; resolves to the exit code. */
 export async function lintCommand(args: readonly string[], io: Io): Promise<number> {
-  const { files, help, policy, render } = parse(args)
+  const { files, help, engine, severities, render } = parse(args)
   if (help) {
     io.out(`${LINT_USAGE}\n`)
     return 0
   }
   if (files.length === 0) throw new UsageError('name the files to lint')
-  checkPolicy(policy)
-  const all: Findings[] = []
+  const judge = judgeBy(severities)
+  const all: Findings<string, string>[] = []
   for (const file of files) {
     const name = file === '-' ? '<stdin>' : file
-    all.push(await lint({ name, body: await read(file, name, io) }, policy))
+    all.push(await judge({ name, body: await read(file, name, io) }, engine))
   }
   io.out(render(all))
   return all.some(hasErrors) ? 1 : 0
@@ -35,11 +39,12 @@ export async function lintCommand(args: readonly string[], io: Io): Promise<numb
 
 function parse(args: readonly string[]) {
   const { values, positionals } = options(args)
-  const { format = 'text', severity = [], help = false } = values
+  const { engine, format = 'text', severity = [], help = false } = values
+  if (engine !== undefined && !isLintEngine(engine))
+    throw new UsageError(`--engine is postgresql or clickhouse, not "${shown(engine)}"`)
   const render = Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined
   if (render === undefined) throw new UsageError(`--format is text or json, not "${shown(format)}"`)
-  const policy = Object.fromEntries(severity.map(severityOf)) as Policy
-  return { files: positionals, help, policy, render }
+  return { files: positionals, help, engine, severities: Object.fromEntries(severity.map(severityOf)), render }
 }
 
 function options(args: readonly string[]) {
@@ -48,6 +53,7 @@ function options(args: readonly string[]) {
       args: [...args],
       allowPositionals: true,
       options: {
+        engine: { type: 'string' },
         format: { type: 'string' },
         severity: { type: 'string', multiple: true },
         help: { type: 'boolean', short: 'h' },

@@ -101,3 +101,17 @@ test('the program reads files and ends with the exit code of the command', async
     stdout: expect.stringContaining(`${file}:1:1 error drop-table`),
   })
 })
+
+test('files for ClickHouse are known by --engine or by .ch.sql, and have rules and severities of their own', async () => {
+  const body = 'CREATE TABLE a (b UInt8) ENGINE = Memory; OPTIMIZE TABLE a FINAL; TRUNCATE a;'
+  const files = { 'a.ch.sql': body, 'b.sql': body }
+  const severities = ['--severity', 'truncate=off', '--severity', 'optimize-final=error']
+  for (const args of [['a.ch.sql'], ['b.sql', '--engine', 'clickhouse']]) {
+    const { code, out } = await command(['lint', ...args, ...severities], files)
+    expect(code).toBe(1)
+    expect(out.match(/(?:error|warning) [a-z-]+/g)).toEqual(['error missing-if-not-exists', 'error optimize-final'])
+  }
+  expect((await command(['lint', 'b.sql'], files)).out).toContain('error syntax-error')
+  expect((await command(['lint', 'b.sql', '--engine', 'redis'], files)).err).toContain('not "redis"')
+  expect((await command(['lint', 'b.sql', '--severity', 'no-such=off'], files)).err).toContain('there is no such rule')
+})

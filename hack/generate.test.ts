@@ -31,7 +31,7 @@ test('a check names the files that differ and the command to run, and writes not
 
 test('generating writes what differs, once, and then a check names only what was edited by hand', async () => {
   const folder = await emptyFolder()
-  expect((await generate(folder)).stdout.trim().split('\n')).toHaveLength(7)
+  expect((await generate(folder)).stdout.trim().split('\n')).toHaveLength(8)
   expect((await generate(folder)).stdout).toBe('')
   await appendFile(join(folder, 'docs/reference/errors.md'), 'by hand\n')
   await expect(generate('--check', folder)).rejects.toMatchObject({

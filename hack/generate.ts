@@ -6,6 +6,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { generate } from '@tenantry/crds/generate.ts'
+import { clickHouseLintReference } from '@tenantry/engines/clickhouse/lint/reference.ts'
 import { lintReference } from '@tenantry/engines/postgres/lint/reference.ts'
 import { metricsReference } from '@tenantry/operator/telemetry/reference.ts'
 
@@ -20,7 +21,15 @@ const lint = {
   path: 'docs/reference/lint.md',
   text: `<!-- Generated from engines/postgres/lint by \`npm run generate\`. Do not edit. -->\n\n${lintReference()}`,
 }
-const files = [...generate(), metrics, lint].map(({ path, text }) => ({ path, text, file: join(root, path) }))
+const clickHouse = {
+  path: 'docs/reference/lint-clickhouse.md',
+  text: `<!-- Generated from engines/clickhouse/lint by \`npm run generate\`. Do not edit. -->\n\n${clickHouseLintReference()}`,
+}
+const files = [...generate(), metrics, lint, clickHouse].map(({ path, text }) => ({
+  path,
+  text,
+  file: join(root, path),
+}))
 const current = await Promise.all(files.map(({ file }) => readFile(file, 'utf8').catch(() => undefined)))
 const stale = files.filter(({ text }, i) => text !== current[i])
 

@@ -1,6 +1,6 @@
 import { LARGEST_FILE } from './lint.ts'
 import type { Category, Rule } from './rule.ts'
-import { isLocked, RULE_IDS, RULES, type RuleId } from './rules.ts'
+import { isLocked, RULES } from './rules.ts'
 
 const CATEGORIES: Readonly<Record<Category, string>> = {
   file: 'The file itself. The errors among them always hold.',
@@ -26,6 +26,7 @@ orders.sql:3:1 error drop-column column "note" of "orders" is dropped with its v
 | | |
 |---|---|
 | \`FILES\` | SQL files; \`-\` is the standard input |
+| \`--engine postgresql\\|clickhouse\` | whose rules hold: without it, [ClickHouse's](lint-clickhouse.md) for files named \`*.ch.sql\`, and these for all others |
 | \`--format text\\|json\` | for people, or with all fields |
 | \`--severity RULE=error\\|warning\\|off\` | another severity for a rule; may be given more than once |
 | exit code | 0 without errors, 1 with errors, 2 when the command was used wrongly or a file cannot be opened |
@@ -50,17 +51,26 @@ rights of its tenant's owner in any case. A column is a character, not a byte.
 
 /** The reference of all rules, as Markdown. */
 export function lintReference(): string {
-  const categories = Object.keys(CATEGORIES) as Category[]
-  return [INTRODUCTION, ...categories.map(section)].join('\n')
+  return [INTRODUCTION, ...ruleSections(CATEGORIES, RULES, isLocked)].join('\n')
 }
 
-function section(category: Category): string {
-  const ids = RULE_IDS.filter((id) => RULES[id].category === category)
-  return [`## ${category}\n`, `${CATEGORIES[category]}\n`, ...ids.map((id) => entry(id, RULES[id]))].join('\n')
+type Shown = Pick<Rule, 'severity' | 'title' | 'why' | 'instead' | 'bad' | 'good'> & { readonly category: string }
+
+/** A section for each category, in their order, with an entry for each rule of it; the same for all engines. */
+export function ruleSections<Id extends string>(
+  categories: Readonly<Record<string, string>>,
+  rules: Readonly<Record<Id, Shown>>,
+  locked: (id: Id) => boolean,
+): readonly string[] {
+  const all = Object.entries<Shown>(rules) as [Id, Shown][]
+  return Object.entries(categories).map(([category, about]) => {
+    const entries = all.filter(([, rule]) => rule.category === category)
+    return [`## ${category}\n`, `${about}\n`, ...entries.map(([id, rule]) => entry(id, rule, locked(id)))].join('\n')
+  })
 }
 
-function entry(id: RuleId, { severity, title, why, instead, bad, good }: Rule): string {
-  const fixed = isLocked(id) ? ', always' : ''
+function entry(id: string, { severity, title, why, instead, bad, good }: Shown, locked: boolean): string {
+  const fixed = locked ? ', always' : ''
   return `### ${id}\n
 ${title}. **${severity === 'error' ? 'Error' : 'Warning'}${fixed}.** ${why}\n
 Instead: ${instead}.\n
