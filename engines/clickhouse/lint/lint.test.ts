@@ -45,7 +45,7 @@ test.each([
     'ALTER TABLE e (ADD COLUMN IF NOT EXISTS a Tuple(x UInt8, y UInt8)), (MODIFY SETTING a = 1, b = 2), (MODIFY ORDER BY (x, a))',
   ],
   [
-    "ALTER TABLE e MODIFY COLUMN kind DEFAULT 'x', MODIFY COLUMN n.a CODEC(ZSTD), RESET SETTING a, b, MODIFY COMMENT {tenant:String}",
+    "ALTER TABLE e MODIFY COLUMN kind DEFAULT 'x', MODIFY COLUMN n.a CODEC(ZSTD), RESET SETTING a, b, ADD COLUMN IF NOT EXISTS o String DEFAULT {tenant:String}",
   ],
   ['ALTER TABLE e ADD STATISTICS IF NOT EXISTS a, b TYPE tdigest, MATERIALIZE INDEX i, MODIFY QUERY SELECT a FROM b'],
   ["SELECT 'SELECT * FROM system.tables', \"system.x\" FROM events -- GRANT; FROM url('x')"],
@@ -116,6 +116,7 @@ const ATTEMPTS: readonly (readonly [rule: string, sql: string])[] = [
   ['unknown-statement', 'ALTER TABLE t ADD COLUMN IF NOT EXISTS a UInt8, PAINT COLUMN a'],
   ['unknown-statement', 'ALTER TABLE t'],
   ['unknown-parameter', 'SELECT {tenant:Identifier}'],
+  ['parameter-in-view', 'CREATE OR REPLACE VIEW v AS SELECT 1 FROM {schema:Identifier}.t'],
 ]
 
 const NOT_REPEATABLE: readonly (readonly [rule: string, sql: string])[] = [
@@ -124,6 +125,7 @@ const NOT_REPEATABLE: readonly (readonly [rule: string, sql: string])[] = [
   ['missing-if-not-exists', 'ALTER TABLE t (ADD PROJECTION p (SELECT a ORDER BY a))'],
   ['missing-if-exists', 'DROP TABLE t'],
   ['missing-if-exists', 'RENAME TABLE a TO b'],
+  ['missing-if-exists', 'RENAME TABLE IF EXISTS a TO b, c TO d'],
   ['missing-if-exists', 'ALTER TABLE t DROP COLUMN a'],
   ['missing-if-exists', 'ALTER TABLE t RENAME COLUMN a TO b'],
   ['create-as-select', 'CREATE TABLE IF NOT EXISTS t ENGINE = Memory AS (SELECT 1)'],

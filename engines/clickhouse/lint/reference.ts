@@ -29,7 +29,8 @@ server.
 
 Two values of the tenant's can be had as the server's own query parameters, which are bound and never pasted: \`{schema:Identifier}\`
 (or \`{schema:String}\`), the database, and \`{tenant:String}\`, \`namespace/name\` of the Tenant. Shared tables have no tenant.
-The server takes parameters in queries and for names and comments of tables; it says so where it does not.
+The server binds them in expressions and where it expects a name; in comments it knows none, and in the query of a plain view it
+would keep them.
 
 Files of more than ${LARGEST_FILE / 1024 / 1024} MiB are refused. \`-- tx: none\` has no meaning here: every statement is run by itself.
 `

@@ -15,11 +15,11 @@ const REACHING: ReadonlySet<string> = new Set(
   (
     'file filecluster filesystem url urlcluster s3 s3cluster gcs oss cosn hdfs hdfscluster azureblobstorage azureblobstoragecluster ' +
     'remote remotesecure cluster clusterallreplicas mysql postgresql mongodb redis sqlite odbc jdbc executable input ' +
-    'dictionary merge mergetreeindex mergetreeprojection mergetreeanalyzeindexes loop disk arrowflight ytsaurus ' +
+    'dictionary merge loop disk arrowflight ytsaurus ' +
     'catboostevaluate hascolumnintable addresstoline addresstolinewithinlines addresstosymbol'
   ).split(' '),
 )
-const LAKES = /^(?:iceberg|deltalake|hudi|paimon|timeseries|prometheusquery)/
+const FAMILIES = /^(?:mergetree|iceberg|deltalake|hudi|paimon|timeseries|prometheusquery)/
 /** Their first argument names a dictionary or a table. */
 const NAMED_BY_TEXT = /^(?:dict(?:get|has|isin)|joinget)/
 /** What may stand before a name with a list in brackets that is no call. */
@@ -32,7 +32,7 @@ export const ESCAPE = rules('escape', 'error', {
     why: 'A file is run for each tenant with the database of that tenant as the current one, and has no business elsewhere.',
     instead: 'leave out the database; where one must be named, {schema:Identifier} stands for it',
     bad: 'CREATE VIEW IF NOT EXISTS v AS SELECT name FROM system.tables;',
-    good: 'CREATE VIEW IF NOT EXISTS v AS SELECT e.id FROM {schema:Identifier}.events AS e;',
+    good: 'CREATE MATERIALIZED VIEW IF NOT EXISTS v TO days AS SELECT e.id FROM {schema:Identifier}.events AS e;',
     find: otherDatabases,
   },
   'table-function': {
@@ -145,7 +145,7 @@ function reachingFunctions({ parts }: Statement): readonly Hit[] {
   for (const [i, part] of parts.entries()) {
     const called = functionName(parts, i)
     const list = isWord(parts[i - 1], ...BEFORE_LIST) || isEngine(parts, i)
-    if (called !== undefined && !list && (REACHING.has(called) || LAKES.test(called))) found.add(part)
+    if (called !== undefined && !list && (REACHING.has(called) || FAMILIES.test(called))) found.add(part)
   }
   return [...found].flatMap((part) =>
     part ? [{ message: `the function ${named([part])} reaches elsewhere`, part }] : [],

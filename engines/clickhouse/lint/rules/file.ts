@@ -70,12 +70,20 @@ export const FILE = rules('file', 'error', {
     why: 'The server refuses a statement whose parameters it does not know.',
     instead:
       '{schema:Identifier} or {schema:String} for the database, {tenant:String} for namespace/name of the tenant',
-    bad: 'ALTER TABLE events MODIFY COMMENT {customer:String};',
-    good: 'ALTER TABLE events MODIFY COMMENT {tenant:String};',
+    bad: 'ALTER TABLE events ADD COLUMN IF NOT EXISTS owner String DEFAULT {customer:String};',
+    good: 'ALTER TABLE events ADD COLUMN IF NOT EXISTS owner String DEFAULT {tenant:String};',
     find: ({ parts }) =>
       parts
         .filter(({ kind, text }) => kind === 'parameter' && !PARAMETERS.includes(text))
         .map((part) => ({ message: `the parameter ${named([part])} has no value`, part })),
+  },
+  'parameter-in-view': {
+    title: 'A parameter in the query of a view',
+    why: 'The server does not bind it: the view keeps it, and whoever reads the view has to give it a value.',
+    instead: 'leave out the database, which is the current one; use a materialized view, or a column with the value',
+    bad: 'CREATE VIEW IF NOT EXISTS v AS SELECT {tenant:String} AS tenant, id FROM events;',
+    good: 'CREATE VIEW IF NOT EXISTS {schema:Identifier}.v AS SELECT id FROM events;',
+    find: inStatement(/^CREATE (?:OR REPLACE )?VIEW .* AS .*(\{\d+\}) /, 'the view keeps the parameter $'),
   },
   'parallel-with': {
     title: 'Statements joined by PARALLEL WITH',

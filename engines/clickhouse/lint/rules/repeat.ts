@@ -35,6 +35,7 @@ export const REPEAT = rules('repeat', 'error', {
         new RegExp(`^RENAME (?:TABLE |DICTIONARY )?(?!TABLE |DICTIONARY |IF EXISTS )(${PATH})`),
         '$ is renamed without IF EXISTS',
       ),
+      inStatement(new RegExp(`^RENAME .* , (?!IF EXISTS )(${PATH})`), '$ is renamed without IF EXISTS'),
       inCommands(
         new RegExp(`^(?:DROP|CLEAR|RENAME) ${THING} (?!IF EXISTS )(${PATH})`),
         '$ is changed without IF EXISTS',
