@@ -8,11 +8,15 @@ import { deleteLedger, deleteRegistry, writeRegistry } from './control.ts'
 import { isTaken } from './errors.ts'
 import type { FencedLink } from './fence.ts'
 import { runFile, runFirstFile } from './files.ts'
+
 import { databaseMark, newDatabaseMark } from './ownership.ts'
 import { ADMIN_POLICY, dropPolicy, GUARD_POLICY, guardPolicies } from './policies.ts'
 import { literal, qualified } from './quote.ts'
 import type { Recorder } from './record.ts'
+import type { ReplicaSet } from './replicas.ts'
 import { type ChResource, type Of, rowsDetail } from './resources.ts'
+import { revertFile } from './reversal.ts'
+import type { FileRun } from './run-statements.ts'
 import { classify, type FoundTable } from './snapshot.ts'
 import { accessStatements, createDatabase, dropStatements, markDatabase, type PasswordHash } from './statements.ts'
 
@@ -23,6 +27,9 @@ export interface ApplyContext {
   /** False where the server keeps no users, and so no row policies. */
   readonly accessControl: boolean
   readonly installation: string
+  readonly replicaSets: readonly ReplicaSet[]
+  /** So long a file waits for a mutation or a replica. */
+  readonly waitMs: number
   readonly signal: AbortSignal
 }
 
@@ -51,6 +58,7 @@ interface Progress extends ApplyContext {
 
 async function applyOne(context: Progress, batch: Batch<ChResource>, change: ChChange): Promise<void> {
   const { target } = change
+  if (target.kind === 'reversal') return revertFile(context.link, fileRun(context, batch, target), context.signal)
   if (change.op === 'drop') return drop(context, target)
   switch (target.kind) {
     case 'database':
@@ -58,9 +66,8 @@ async function applyOne(context: Progress, batch: Batch<ChResource>, change: ChC
         context.empty.add(target.spec.base)
       return
     case 'file': {
-      const { base, file } = target.spec
-      const run = { database: base, file, again: change.op === 'alter', installation: context.installation }
-      return context.empty.delete(base)
+      const run = fileRun(context, batch, target, change.op === 'alter')
+      return context.empty.delete(run.database)
         ? runFirstFile(context.link, context.record, run, context.signal)
         : runFile(context.link, run, context.signal)
     }
@@ -72,6 +79,15 @@ async function applyOne(context: Progress, batch: Batch<ChResource>, change: ChC
     default:
       return convergeAccess(context, batch, target)
   }
+}
+
+function fileRun(
+  { installation, replicaSets, waitMs }: ApplyContext,
+  { run: by }: Batch<ChResource>,
+  { spec: { base: database, file, tenant } }: Of<'file' | 'reversal'>,
+  again = false,
+): FileRun {
+  return { database, file, tenant, again, installation, by, replicaSets, waitMs }
 }
 
 /** Resolves to whether it was made just now. */

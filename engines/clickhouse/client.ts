@@ -10,6 +10,8 @@ export interface Call {
   readonly doing: string
   readonly signal: AbortSignal
   readonly params?: Readonly<Record<string, unknown>>
+  /** Over those of the session. */
+  readonly settings?: ClickHouseSettings
   /** The current database; default: the connection's. */
   readonly database?: string
   /** Default: the statement timeout of the session. */
@@ -51,8 +53,8 @@ export function openLink(
     ...tlsOptions(connection, options.maxConnections),
   })
   const guarded = guard(connection, options.statementTimeoutMs)
-  const settingsOf = ({ database = connection.database }: Call, sql = ''): Settings => ({
-    clickhouse_settings: { ...(database !== undefined && { database }), ...roomFor(sql) },
+  const settingsOf = ({ database = connection.database, settings: own }: Call, sql = ''): Settings => ({
+    clickhouse_settings: { ...own, ...(database !== undefined && { database }), ...roomFor(sql) },
   })
   return {
     rows: (sql, call) =>

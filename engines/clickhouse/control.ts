@@ -5,9 +5,10 @@ import type { FencedLink } from './fence.ts'
 export const CONTROL = 'tenantry'
 
 /**
- * `registry`: whose the things without a comment are (users, roles, a tenant's rows). `ledger`: append-only, two rows for
- * each run of a SQL file, the intent (when it began) and the outcome (when it was done); of the first run in a new database the
- * outcome alone. Readers take the row with the greatest `seq`, so that duplicates do no harm. `fence`: the epochs that wrote here; the greatest counts, and the older ones go when parts are merged.
+ * `registry`: whose the things without a comment are (users, roles, a tenant's rows). `ledger`: append-only, a row for each
+ * event of a SQL file (ledger.ts); of the first run in a new database the outcome alone. Of the rows that are `done` the one with
+ * the greatest `seq` counts, so that duplicates do no harm. `fence`: the epochs that wrote here; the greatest counts, and the older
+ * ones go when parts are merged.
  */
 const TABLES = [
   `CREATE DATABASE IF NOT EXISTS ${CONTROL} COMMENT 'Tenantry: ownership and applied SQL files'`,
@@ -20,6 +21,14 @@ const TABLES = [
     done Bool, at DateTime64(3, 'UTC') DEFAULT now64(3), applied_by String,
     seq UInt64 DEFAULT toUnixTimestamp64Nano(now64(9))
   ) ENGINE = MergeTree ORDER BY (database, database_uuid, version, seq)`,
+  // A ledger may be older than these.
+  `ALTER TABLE ${CONTROL}.ledger
+    ADD COLUMN IF NOT EXISTS event LowCardinality(String) DEFAULT if(done, 'apply', 'begin'),
+    ADD COLUMN IF NOT EXISTS statement UInt32,
+    ADD COLUMN IF NOT EXISTS run String,
+    ADD COLUMN IF NOT EXISTS run_by String,
+    ADD COLUMN IF NOT EXISTS ms UInt64,
+    ADD COLUMN IF NOT EXISTS error String`,
   `CREATE TABLE IF NOT EXISTS ${CONTROL}.fence (
     fence String, epoch UInt64
   ) ENGINE = ReplacingMergeTree(epoch) ORDER BY fence`,

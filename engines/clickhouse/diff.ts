@@ -2,13 +2,13 @@ import { decodeMark } from '../mark.ts'
 import type { Blocked, Owner, Risk } from '../model.ts'
 import { type ChChange, compareEntry } from './compare.ts'
 import { diffGuard, diffProfile, diffQuota, diffRole, diffUser } from './diff-access.ts'
-import { diffFiles } from './diff-files.ts'
+import { diffFiles, diffReversals } from './diff-files.ts'
 import { databaseMark, obstacle, standing } from './ownership.ts'
 import { type ChResource, isAccess, type Kind, type Of, placeOf, rowsDetail } from './resources.ts'
 import { type ChSnapshot, type FoundEntry, ownerKey } from './snapshot.ts'
 
 /** Things are made in this order and dropped in the opposite one. */
-const ORDER: readonly Kind[] = ['database', 'file', 'guard', 'rows', 'role', 'profile', 'quota', 'user']
+const ORDER: readonly Kind[] = ['database', 'reversal', 'file', 'guard', 'rows', 'role', 'profile', 'quota', 'user']
 
 /** See `Engine.diff`. Where the server keeps no users, everything about users is left out. */
 export function diff(owner: Owner, wanted: readonly ChResource[], found: ChSnapshot): readonly ChChange[] {
@@ -31,6 +31,8 @@ function diffKind(
     wanted.filter((r) => r.kind === 'file'),
     (r) => r.spec.base,
   )
+  const reversals = wanted.filter((r) => r.kind === 'reversal')
+  if (reversals.length > 0) return diffReversals(reversals, found)
   if (files.size > 0) return [...files.values()].flatMap((ofBase) => diffFiles(ofBase, found))
   return wanted.flatMap((resource) => diffOne(owner, resource, found, before) ?? [])
 }
@@ -61,6 +63,7 @@ function diffOne(
       return diffQuota(owner, resource, found)
     case 'user':
       return diffUser(owner, resource, found)
+    case 'reversal':
     case 'file':
       return undefined
   }

@@ -1,24 +1,30 @@
-import type { Address, Connection, Engine, TenantInput } from '../model.ts'
+import type { Address, Connection, Engine, SessionOptions, TenantInput } from '../model.ts'
 import { diff } from './diff.ts'
 import { appliedFiles } from './diff-files.ts'
 import { isolation } from './isolation.ts'
 import { type ChResource, databaseResources, loginName, tenantResources } from './resources.ts'
-import { openSession } from './session.ts'
+import { type ChSession, openSession } from './session.ts'
 import type { ChSnapshot } from './snapshot.ts'
 import { statements } from './statements.ts'
 
 export type { ChResource } from './resources.ts'
 export type { ChSnapshot } from './snapshot.ts'
 
+/** The engine's sessions tell the history of SQL files too. */
+export interface ClickHouseEngine extends Engine<ChResource, ChSnapshot> {
+  connect(connection: Connection, options: SessionOptions): ChSession
+}
+
 /**
  * ClickHouse over its HTTP interface, one server per shard (no `ON CLUSTER`). Isolation `Database`: a database per
  * tenant, whose ReadWrite login may do everything inside it. Isolation `Row`: shared tables with `tenant_id` first in
  * the sorting key and a row policy per tenant; because row policies do not bind writers, logins of both kinds only read
- * there, and the platform's own user writes. SQL files must be idempotent: there are no transactions, so a file that was
- * killed halfway, or lost a table, runs again. Where the server keeps no users (the embedded engine), everything about
+ * there, and the platform's own user writes. SQL files must be idempotent, and are refused where they are not: there are no
+ * transactions, so a file that was killed halfway, or lost a table, runs again. It counts as applied once its mutations are done
+ * and every replica of the server has its tables. Where the server keeps no users (the embedded engine), everything about
  * users is left out and `health`, `isolation` and `probe` say so.
  */
-export const clickhouse: Engine<ChResource, ChSnapshot> = {
+export const clickhouse: ClickHouseEngine = {
   name: 'ClickHouse',
   batchesPerConnection: 4,
   connect: openSession,

@@ -72,6 +72,11 @@ export function isMissing(error: unknown): boolean {
   return MISSING.has(serverCode(error) ?? '')
 }
 
+/** A table has no column of that name. */
+export function isUnknownColumn(error: unknown): boolean {
+  return serverCode(error) === '47'
+}
+
 /** Maps anything that the driver throws. `doing` starts the message: "create database t_acme_1f2e3d4c". */
 export function toAppError(error: unknown, doing: string): AppError {
   if (error instanceof AppError) return error

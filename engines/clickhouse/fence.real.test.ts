@@ -114,7 +114,7 @@ describe('the fence of ClickHouse', () => {
     const context = {
       link: fencedLink(own, openFence(own, stamp)),
       record: openRecorder(own),
-      ...{ admin: 'default', accessControl: false, installation: 'x', signal },
+      ...{ admin: 'default', accessControl: false, installation: 'x', replicaSets: [], waitMs: 1_000, signal },
     }
     const applied = await applyAll(context, batch(t, changes))
     expect([applied.done.length, applied.failed?.error.code]).toEqual([done, 'Fenced'])

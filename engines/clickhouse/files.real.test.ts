@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { clickhouse } from './engine.ts'
 import { identifier } from './quote.ts'
 import { batch, operate, ownDatabase } from './testing/operate.ts'
-import { freshTenant, OPTIONS, rawClient, serverUnderTest, type TestTenant } from './testing/server.ts'
+import { freshTenant, HOSTILE, OPTIONS, rawClient, serverUnderTest, type TestTenant } from './testing/server.ts'
 import { file } from './testing/subjects.ts'
 
 const signal = AbortSignal.timeout(300_000)
@@ -138,7 +138,10 @@ describe('SQL files', () => {
 
   test('that fail say which statement of which file, and end the batch before the next one', async () => {
     const tenant = freshTenant()
-    const broken = file('0002', `${table('three')}; CREATE TABLE broken (id NoSuchType) ENGINE = MergeTree ORDER BY id`)
+    const broken = file(
+      '0002',
+      `${table('three')}; CREATE TABLE IF NOT EXISTS broken (id NoSuchType) ENGINE = MergeTree ORDER BY id`,
+    )
     const plan = await diff(tenant, ownDatabase(tenant, [first, broken, file('0003', table('never'))]))
     const { done, failed } = await session.apply(batch(tenant, plan), signal)
     expect(done.map((c) => c.target.kind)).toEqual(['database', 'file'])
@@ -157,6 +160,20 @@ describe('SQL files', () => {
     expect(await diff(tenant, wanted)).toEqual([])
     const kept = 'SELECT DISTINCT body FROM tenantry.ledger WHERE database = {name:String}'
     expect(await raw.rows(kept, { name: tenant.name })).toEqual([{ body }])
+    await make(tenant, [])
+  })
+
+  test('get the database and the tenant as parameters, which are bound by the server', async () => {
+    const tenant = freshTenant()
+    const body = `CREATE TABLE IF NOT EXISTS {schema:Identifier}.p (id UInt8, tenant String DEFAULT {tenant:String},
+      place String DEFAULT {schema:String}) ENGINE = MergeTree ORDER BY id;
+      -- lint:ignore insert only where it is not there\nINSERT INTO p (id) SELECT 1 WHERE 1 NOT IN (SELECT id FROM p)`
+    const { name, tenantId, shared } = tenant
+    const input = { name, tenantId, shared, suspended: false, logins: [], limits: {}, tenant: HOSTILE }
+    const wanted = clickhouse.tenantResources({ ...input, isolation: 'Database', files: [file('1', body)] })
+    await make(tenant, wanted)
+    const kept = await raw.rows(`SELECT tenant, place FROM ${identifier(name)}.p`)
+    expect(kept).toEqual([{ tenant: HOSTILE, place: name }])
     await make(tenant, [])
   })
 

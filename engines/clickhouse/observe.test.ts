@@ -12,7 +12,8 @@ import { type Greeting, observe } from './observe.ts'
 import { identifier, literal } from './quote.ts'
 
 const signal = AbortSignal.timeout(300_000)
-const greeting: Greeting = { version: '25.8', user: 'default', latencyMs: 1, noAccessControl: 'It keeps no users.' }
+const noAccessControl = 'It keeps no users.'
+const greeting: Greeting = { version: '25.8', user: 'default', latencyMs: 1, noAccessControl, replicaSets: [] }
 const owner: Owner = { installation: `o'x"\\`, kind: 'Tenant', namespace: 'n', name: '漢', uid: 'u' }
 const mark = encodeMark(owner)
 const dir = mkdtempSync(join(tmpdir(), 'tenantry-observe-'))

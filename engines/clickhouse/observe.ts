@@ -6,6 +6,7 @@ import type { Call, Link } from './client.ts'
 import { CONTROL } from './control.ts'
 import { isMissing } from './errors.ts'
 import { NO_ACCESS, observeAccess } from './observe-access.ts'
+import { type ClusterRow, type ReplicaSet, replicaSets } from './replicas.ts'
 import {
   type ChSnapshot,
   type FoundDatabase,
@@ -25,6 +26,7 @@ export interface Greeting {
   /** The answer took this long, in milliseconds. */
   readonly latencyMs: number
   readonly noAccessControl: string | undefined
+  readonly replicaSets: readonly ReplicaSet[]
 }
 
 /** Parameters of every query below: `all`, or the objects of the given base names. */
@@ -43,8 +45,11 @@ export function scopeParams(scope: Scope): ScopeParams {
 /** The first round trip of everything: bounded by the connect timeout, it tells a wrong server from a slow one. */
 export async function greet(link: Link, call: Call): Promise<Greeting> {
   const started = performance.now()
-  const [row] = await link.rows<{ version: string; user: string; writable: number }>(
+  const [row] = await link.rows<{ version: string; user: string; writable: number; clusters: readonly ClusterRow[] }>(
     `SELECT version() AS version, currentUser() AS user,
+      (SELECT groupArray(CAST((cluster, shard_num, replica_num, host_name, port, is_local),
+        'Tuple(cluster String, shard UInt32, replica UInt32, host String, port UInt16, local Bool)'))
+        FROM system.clusters) AS clusters,
       (SELECT count() FROM system.user_directories WHERE type NOT IN ('users_xml', 'ldap')) > 0 AS writable`,
     call,
   )
@@ -52,7 +57,7 @@ export async function greet(link: Link, call: Call): Promise<Greeting> {
   if (!row?.version) throw new AppError('WrongEngine', `${call.doing}: the answer is not that of a ClickHouse server`)
   requireVersion(row.version, call.doing)
   const noAccessControl = row.writable ? await lackingRight(link, call) : NO_STORAGE
-  return { version: row.version, user: row.user, latencyMs, noAccessControl }
+  return { version: row.version, user: row.user, latencyMs, noAccessControl, replicaSets: replicaSets(row.clusters) }
 }
 
 const NO_STORAGE =

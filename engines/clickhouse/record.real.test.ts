@@ -17,6 +17,8 @@ afterAll(async () => {
   await raw.close()
 })
 
+const RUN = { id: 'run-1', by: `o'Brien \\` }
+
 async function database(...tables: readonly string[]): Promise<string> {
   const { name } = freshTenant()
   await raw.run(`CREATE DATABASE ${identifier(name)}`)
@@ -45,7 +47,7 @@ test('outcomes that wait are written by one insert for each file, each with its 
   ]
   const [first, second] = [file('0001', HOSTILE, HOSTILE), file('0002', 'x')]
   const entry = (name: string, of: MigrationFile, condition = '1') =>
-    record({ run: { database: name, file: of, again: false, installation: 'x' }, condition }, signal)
+    record({ run: { database: name, file: of, installation: 'x', by: RUN }, condition, ms: of.body.length }, signal)
   const done = await Promise.allSettled([
     ...[two, none, gone].map((name) => entry(name, first)),
     entry(other, second),
@@ -54,14 +56,14 @@ test('outcomes that wait are written by one insert for each file, each with its 
   expect(done.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled', 'fulfilled', 'rejected'])
   expect(requests).toBe(3)
   const rows = await raw.rows<{ database: string }>(
-    `SELECT l.database AS database, l.version AS version, l.name AS name, body, done, made, before, dropped,
-      applied_by AS who, database_uuid = d.uuid AS known
+    `SELECT l.database AS database, l.version AS version, l.name AS name, body, done, made, before, dropped, event, run,
+      run_by AS runBy, toUInt32(ms) AS ms, applied_by AS who, database_uuid = d.uuid AS known
     FROM tenantry.ledger AS l INNER JOIN system.databases AS d ON d.name = l.database
     WHERE l.database IN {names:Array(String)}`,
     { names: [two, none, gone, other, refused] },
   )
-  const row = { done: true, before: [], dropped: [], who: 'x', known: 1 }
-  const of = ({ version, name, body }: MigrationFile) => ({ ...row, version, name, body })
+  const row = { done: true, before: [], dropped: [], who: 'x', known: 1, event: 'apply', run: RUN.id, runBy: RUN.by }
+  const of = ({ version, name, body }: MigrationFile) => ({ ...row, version, name, body, ms: body.length })
   expect(new Map(rows.map((r) => [r.database, r]))).toEqual(
     new Map([
       [two, { ...of(first), database: two, made: [`a'\\"`, 'b'] }],

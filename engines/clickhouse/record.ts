@@ -1,14 +1,16 @@
 import type { Link } from './client.ts'
-import { type FileRun, factsOf, LEDGER_INSERT } from './files.ts'
 import { join } from './join.ts'
+import { type FileTask, factsOf, LEDGER_INSERT } from './ledger.ts'
 import { literal } from './quote.ts'
 
 /** Writes the outcome of a database's first file, provided that `condition`, an expression, does not throw. */
 export type Recorder = (entry: Entry, signal: AbortSignal) => Promise<void>
 
 interface Entry {
-  readonly run: FileRun
+  readonly run: FileTask
   readonly condition: string
+  /** How long the file took. */
+  readonly ms: number
 }
 
 /** One insert for all that wait: what an insert costs the server hardly depends on its rows. */
@@ -28,8 +30,8 @@ export function openRecorder(link: Link): Recorder {
 }
 
 /** What is the same in all rows of one insert. */
-function keyOf({ run: { file, installation }, condition }: Entry): string {
-  return JSON.stringify([condition, installation, file.version, file.name, file.checksum])
+function keyOf({ run: { file, installation, by }, condition }: Entry): string {
+  return JSON.stringify([condition, installation, file.version, file.name, file.checksum, by])
 }
 
 /** The server itself looks what the databases' uuids are, and which tables there are now. One that is gone gets no row. */
@@ -38,8 +40,10 @@ async function record(link: Link, entries: readonly Entry[]): Promise<void> {
   if (!first) return
   const { run, condition } = first
   const names = entries.map((entry) => literal(entry.run.database)).join(', ')
+  const times = entries.map((entry) => Math.round(entry.ms)).join(', ')
   const sql = `${LEDGER_INSERT}
-    SELECT base, max(id), ${factsOf(run)}, true, [], arraySort(groupArrayIf(made, made != '')), []
+    SELECT base, max(id), ${factsOf(run)}, 'apply', true, 0, '', transform(base, [${names}], [${times}], 0),
+      [], arraySort(groupArrayIf(made, made != '')), []
     FROM (
       SELECT name AS base, uuid AS id, '' AS made FROM system.databases WHERE name IN (${names})
       UNION ALL

@@ -15,6 +15,8 @@ export interface FileSpec {
   /** The database that is current while the file runs. */
   readonly base: string
   readonly file: MigrationFile
+  /** `namespace/name` of the Tenant; absent in shared tables. */
+  readonly tenant?: string
 }
 
 /** The policies that keep everybody but the administrator from rows of shared tables that no policy of theirs shows. */
@@ -78,6 +80,8 @@ export interface UserSpec {
 export type ChResource =
   | Resource<'database', DatabaseSpec>
   | Resource<'file', FileSpec>
+  /** That a file is not applied; it has a down file. */
+  | Resource<'reversal', FileSpec>
   | Resource<'guard', GuardSpec>
   | Resource<'rows', RowsSpec>
   | Resource<'role', RoleSpec>
@@ -124,7 +128,7 @@ export function tenantResources(input: TenantInput): readonly ChResource[] {
     const rows: ChResource = { kind: 'rows', id: rowsId(base), data: true, spec: { base, shared, tenantId } }
     return [rows, ...accessResources(input, { kind: 'rows', shared, tenantId })]
   }
-  return [database(base), ...files(base, input.files), ...accessResources(input, { kind: 'database', database: base })]
+  return [database(base), ...files(base, input), ...accessResources(input, { kind: 'database', database: base })]
 }
 
 /** In `Database` isolation every tenant has a database, and the Database itself owns nothing. */
@@ -132,7 +136,7 @@ export function databaseResources(input: DatabaseInput): readonly ChResource[] {
   if (input.isolation !== 'Row') return []
   const base = input.shared
   const guard: ChResource = { kind: 'guard', id: `guard/${base}`, data: true, spec: { base } }
-  return [database(base), ...files(base, input.files), guard]
+  return [database(base), ...files(base, input), guard]
 }
 
 export function rowsId(base: string): string {
@@ -143,8 +147,15 @@ function database(base: string): ChResource {
   return { kind: 'database', id: `database/${base}`, data: true, spec: { base } }
 }
 
-function files(base: string, found: readonly MigrationFile[]): readonly ChResource[] {
-  return found.map((file) => ({ kind: 'file', id: `file/${base}/${file.version}`, data: true, spec: { base, file } }))
+type Files = Pick<TenantInput, 'files' | 'reverted' | 'tenant'>
+
+function files(base: string, { files: wanted, reverted = [], tenant }: Files): readonly ChResource[] {
+  const specOf = (file: MigrationFile): FileSpec => ({ base, file, ...(tenant !== undefined && { tenant }) })
+  const idOf = (kind: string, { version }: MigrationFile): string => `${kind}/${base}/${version}`
+  return [
+    ...reverted.map((f) => ({ kind: 'reversal', id: idOf('reversal', f), data: false, spec: specOf(f) }) as const),
+    ...wanted.map((f) => ({ kind: 'file', id: idOf('file', f), data: true, spec: specOf(f) }) as const),
+  ]
 }
 
 function accessResources(input: TenantInput, reach: Reach): readonly ChResource[] {

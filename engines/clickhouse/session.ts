@@ -4,11 +4,12 @@ import type { Applied, Batch, Connection, Health, ProbeLogin, Proof, Scope, Sess
 import { applyAll } from './apply.ts'
 import { type Call, type Link, openLink } from './client.ts'
 import { ensureControl } from './control.ts'
-import { isMissing } from './errors.ts'
+import { isMissing, isUnknownColumn } from './errors.ts'
 import { type FencedLink, fencedLink, openEpochs, openFence } from './fence.ts'
 import { makeAcquaintance } from './greeting.ts'
 import { identify } from './identify.ts'
 import { join } from './join.ts'
+import { type HistoryRow, readHistory } from './ledger.ts'
 import { type Greeting, greet, observe } from './observe.ts'
 import { probe } from './probe.ts'
 import { openRecorder } from './record.ts'
@@ -16,8 +17,14 @@ import type { ChResource } from './resources.ts'
 import { inTurn, openSlots } from './slots.ts'
 import type { ChSnapshot } from './snapshot.ts'
 
+/** A session that also tells what became of SQL files. */
+export interface ChSession extends Session<ChResource, ChSnapshot> {
+  /** See `readHistory` of ledger.ts. */
+  history(since: string, signal: AbortSignal): Promise<readonly HistoryRow[]>
+}
+
 /** Opens no connection yet: the first call does, within the connect timeout. */
-export function openSession(connection: Connection, options: SessionOptions): Session<ChResource, ChSnapshot> {
+export function openSession(connection: Connection, options: SessionOptions): ChSession {
   const link = openLink(connection, options)
   const { installation, connectTimeoutMs: timeoutMs } = options
   const server = makeAcquaintance((doing, signal) =>
@@ -37,19 +44,18 @@ export function openSession(connection: Connection, options: SessionOptions): Se
   }
   const apply = async (batch: Batch<ChResource>, signal: AbortSignal): Promise<Applied<ChResource>> => {
     if (batch.changes.length === 0) return { done: [] }
-    const { user: admin, noAccessControl } = await server.greeting('connect', signal)
+    const { user: admin, noAccessControl, replicaSets } = await server.greeting('connect', signal)
     await prepare.run(signal)
     const accessControl = noAccessControl === undefined
-    const applied = await applyAll({ link: fenced(), record, admin, accessControl, installation, signal }, batch)
+    const asked = { admin, accessControl, replicaSets, installation, waitMs: options.statementTimeoutMs, signal }
+    const applied = await applyAll({ link: fenced(), record, ...asked }, batch)
     prepare.doubt(applied.failed?.error)
     return applied
   }
   const prove = async (login: ProbeLogin, signal: AbortSignal): Promise<Proof> => {
     const { noAccessControl } = await server.greeting('connect', signal)
     if (noAccessControl !== undefined) return { verdict: 'unsupported', evidence: noAccessControl }
-    const { login: username, password } = login
-    const tenant = openLink({ ...connection, username, password, database: 'default' }, options, 'none')
-    return probe(link, tenant, login, signal).finally(() => tenant.close())
+    return probeAs(login, { link, connection, options }, signal)
   }
   return {
     observe: (scope: Scope, signal) =>
@@ -62,7 +68,38 @@ export function openSession(connection: Connection, options: SessionOptions): Se
     health: (signal) =>
       server.during(async () => measure(link, await server.greetAnew('check health', signal), { signal, timeoutMs })),
     probe: (login, signal) => server.during(() => prove(login, signal)),
+    history: (since, signal) => historyOf(ordinary, since, { prepare: prepare.run, signal }),
     close: () => link.close(),
+  }
+}
+
+interface Opened {
+  readonly link: Link
+  readonly connection: Connection
+  readonly options: SessionOptions
+}
+
+function probeAs(login: ProbeLogin, { link, connection, options }: Opened, signal: AbortSignal): Promise<Proof> {
+  const { login: username, password } = login
+  const tenant = openLink({ ...connection, username, password, database: 'default' }, options, 'none')
+  return probe(link, tenant, login, signal).finally(() => tenant.close())
+}
+
+interface Looking {
+  readonly prepare: (signal: AbortSignal) => Promise<void>
+  readonly signal: AbortSignal
+}
+
+/** A ledger that is older than its newest columns gets them first; where there is none, nothing was applied. */
+async function historyOf(link: Link, since: string, { prepare, signal }: Looking): Promise<readonly HistoryRow[]> {
+  const read = () => readHistory(link, since, { doing: 'read the ledger', signal })
+  try {
+    return await read()
+  } catch (error) {
+    if (isMissing(error)) return []
+    if (!isUnknownColumn(error)) throw error
+    await prepare(signal)
+    return await read()
   }
 }
 

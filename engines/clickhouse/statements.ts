@@ -20,7 +20,9 @@ export function statements(change: ChChange): readonly string[] {
     case 'database':
       return op === 'create' ? [createDatabase(target.spec.base, '…')] : [markDatabase(target.spec.base, '…')]
     case 'file':
-      return previewFile(target.spec.file.body)
+      return op === 'alter' && target.spec.file.repair ? [] : previewFile(target.spec.file.body)
+    case 'reversal':
+      return []
     case 'guard':
       return [`-- row policies that close every table of ${identifier(target.spec.base)} to users without one`]
     case 'rows':
@@ -142,6 +144,8 @@ export function dropStatements(target: ChResource): readonly string[] {
       const kill = `KILL QUERY WHERE user = ${literal(target.spec.login)} ASYNC`
       return [`DROP USER IF EXISTS ${identifier(target.spec.login)}`, kill]
     }
+    case 'reversal':
+      return previewFile(target.spec.file.down?.body ?? '')
     case 'file':
       return []
   }

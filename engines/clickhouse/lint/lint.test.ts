@@ -120,6 +120,13 @@ const ATTEMPTS: readonly (readonly [rule: string, sql: string])[] = [
 ]
 
 const NOT_REPEATABLE: readonly (readonly [rule: string, sql: string])[] = [
+  ['used-before-removal', 'ALTER TABLE t UPDATE a = b WHERE true; ALTER TABLE t DROP COLUMN IF EXISTS `b`'],
+  [
+    'used-before-removal',
+    'CREATE TABLE IF NOT EXISTS t (a UInt8) ENGINE = Memory; ALTER TABLE t RENAME COLUMN IF EXISTS a TO b',
+  ],
+  ['used-before-removal', 'CREATE VIEW IF NOT EXISTS v AS SELECT 1 FROM t; DROP TABLE IF EXISTS t'],
+  ['used-before-removal', 'OPTIMIZE TABLE t; RENAME TABLE IF EXISTS t TO u'],
   ['missing-if-not-exists', 'CREATE VIEW v AS SELECT 1'],
   ['missing-if-not-exists', 'ALTER TABLE t ADD COLUMN IF NOT EXISTS a UInt8, ADD INDEX i a TYPE minmax'],
   ['missing-if-not-exists', 'ALTER TABLE t (ADD PROJECTION p (SELECT a ORDER BY a))'],

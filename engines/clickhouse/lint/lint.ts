@@ -9,7 +9,8 @@ import { type Placed, report } from '../../postgres/lint/report.ts'
 import { type Cut, cutFile, type Piece } from '../split.ts'
 import type { Token } from '../tokens.ts'
 import { readStatement } from './reading.ts'
-import type { Category } from './rule.ts'
+import { usedBeforeRemoval } from './removals.ts'
+import type { Category, Hit } from './rule.ts'
 import { BOOK, checkPolicy, type Policy, RULE_IDS, RULES, type RuleId } from './rules.ts'
 
 /** What was found in a file for ClickHouse: the shape is that of all engines. */
@@ -35,7 +36,7 @@ export function lintClickHouse({ name, body }: SqlFile, policy: Policy = {}): Ch
       policy,
     )
   }
-  const found = cut.pieces.flatMap((piece, i) => look(body, piece, i))
+  const found = look(cut.pieces, body)
   return report(source, { placed: [...placed, ...found], ignores: ignoresOf(body, cut) }, policy)
 }
 
@@ -54,12 +55,15 @@ function readable(body: string): Cut | string {
   }
 }
 
-function look(body: string, piece: Piece, statement: number): readonly Placed<RuleId>[] {
-  const read = readStatement(body, piece)
-  const first = piece.tokens[0]?.start ?? 0
-  return RULE_IDS.flatMap((rule) =>
-    RULES[rule].find(read).map(({ message, part }) => ({ rule, message, at: part?.start ?? first, statement })),
-  )
+function look(pieces: readonly Piece[], body: string): readonly Placed<RuleId>[] {
+  const statements = pieces.map((piece) => readStatement(body, piece))
+  const removals = usedBeforeRemoval(statements)
+  return statements.flatMap((read, statement) => {
+    const placed = (rule: RuleId, hits: readonly Hit[] = []): readonly Placed<RuleId>[] =>
+      hits.map(({ message, part = read.parts[0] }) => ({ rule, message, at: part?.start ?? 0, statement }))
+    const own = RULE_IDS.flatMap((rule) => placed(rule, RULES[rule].find(read)))
+    return [...own, ...placed('used-before-removal', removals[statement])]
+  })
 }
 
 function ignoresOf(body: string, { pieces, rest }: Cut): readonly IgnoreRead<RuleId>[] {

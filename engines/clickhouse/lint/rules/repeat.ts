@@ -42,6 +42,13 @@ export const REPEAT = rules('repeat', 'error', {
       ),
     ),
   },
+  'used-before-removal': {
+    title: 'Something is dropped or renamed that an earlier statement of the file uses',
+    why: 'A file that was interrupted behind the drop runs again from its beginning, where the earlier statement misses what is gone.',
+    instead: 'put the drop or rename into a file of its own, with a higher version',
+    bad: "-- lint:ignore-file rename-column agreed\nALTER TABLE e MODIFY COLUMN kind COMMENT 'x';\nALTER TABLE e RENAME COLUMN IF EXISTS kind TO sort;",
+    good: '-- lint:ignore rename-column agreed\nALTER TABLE e RENAME COLUMN IF EXISTS kind TO sort;',
+  },
   'create-as-select': {
     title: 'A table is made and filled by one statement',
     why: 'Where it is interrupted, the table is there with some of its rows, and the next run skips it.',
