@@ -49,12 +49,12 @@ export function tenant(server: Link) {
   return { name, diff, apply, run, rows, history, events, columns, look }
 }
 
-/** Dies at the n-th request: `before` it is sent, or with its answer on the way. */
-export function dying(server: Link, at: number, where: 'before' | 'after'): Link {
+/** Dies with the answer to the n-th request on the way, which is the same as before the next one is sent. */
+export function dying(server: Link, at: number): Link {
   let requests = 0
   const step = async <T>(work: () => Promise<T>): Promise<T> => {
     requests += 1
-    if (requests > at || (requests === at && where === 'before')) throw new Error('killed')
+    if (requests > at) throw new Error('killed')
     const answer = await work()
     if (requests === at) throw new Error('killed')
     return answer
