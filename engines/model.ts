@@ -101,6 +101,8 @@ export interface SessionOptions {
   readonly statementTimeoutMs: number
   /** Upper bound of pooled connections to this shard. */
   readonly maxConnections: number
+  /** The server is told to refuse every write of this session. PostgreSQL only. */
+  readonly readOnly?: boolean
 }
 
 /** A shard's health, as far as one round of cheap queries tells. Sizes in bytes. */
@@ -222,6 +224,63 @@ export interface DatabaseInput {
   readonly reverted?: readonly MigrationFile[]
 }
 
+/** One object of a schema that is not as the SQL files make it. `:schema` stands for the schema's name; there are no literals in it. */
+export interface ObjectDifference {
+  readonly kind: string
+  readonly name: string
+  /** `extra`: no file makes it. */
+  readonly state: 'missing' | 'extra' | 'different'
+  readonly fields: readonly FieldDiff[]
+}
+
+/** A schema whose objects are to be compared with what its SQL files make. */
+export interface SchemaSubject {
+  readonly schema: string
+  /** What `:'tenant'` stands for in it. */
+  readonly tenant?: string
+  /** The database where the schema is, if it is not the shard's. */
+  readonly place?: string
+}
+
+/** Schemas that the same SQL files are for. */
+export interface SchemaQuestion {
+  readonly files: readonly MigrationFile[]
+  /** Their tables are shared by tenants. */
+  readonly shared: boolean
+  readonly subjects: readonly SchemaSubject[]
+}
+
+/** What came of comparing one schema. */
+export interface SchemaAnswer {
+  readonly schema: string
+  /** Of the last file in its ledger. */
+  readonly version?: string
+  readonly differences: readonly ObjectDifference[]
+  /** What would bring back those that can be brought back without changing or dropping anything. */
+  readonly repairs: readonly Resource[]
+  /** Why it cannot be judged, for people; then there are no differences. */
+  readonly unknown?: string
+}
+
+/** One SQL file in the ledger of a shard, over all schemas that it was applied to. */
+export interface AppliedFile {
+  readonly version: string
+  readonly name: string
+  /** sha256 in hex: files of one version with different texts are told apart. */
+  readonly checksum: string
+  readonly firstAt: Date
+  readonly lastAt: Date
+  /** Schemas where it counts. */
+  readonly live: number
+  /** Schemas where it does not any more: they were dropped, or the file was undone. */
+  readonly retired: number
+  /** Who applied it. */
+  readonly by: readonly string[]
+}
+
+/** A schema to be drawn: one that is there, or what files make of an empty one. */
+export type Drawn = SchemaSubject | Pick<SchemaQuestion, 'files' | 'shared'>
+
 /** Where a tenant lives on a shard, as shown in status and Secret. `database` is what a client connects to. */
 export interface Address {
   readonly database?: string
@@ -238,6 +297,15 @@ export interface Session<R extends Resource, S> {
   health(signal: AbortSignal): Promise<Health>
   /** Logs in for real as the tenant and tries to read what is not its own. Run once for each new credential. */
   probe(login: ProbeLogin, signal: AbortSignal): Promise<Proof>
+  /**
+   * Compares schemas with what the files of their ledgers make when they are run again, which nothing remains of. One query for
+   * some hundred schemas, however many objects they have. A schema that is not there has no answer. Absent: the engine cannot.
+   */
+  compareSchemas?(question: SchemaQuestion, signal: AbortSignal): Promise<readonly SchemaAnswer[]>
+  /** The ledger's files in the order of their versions: of these schemas, or of all. One query. Absent: the engine cannot. */
+  history?(schemas: readonly string[] | undefined, signal: AbortSignal): Promise<readonly AppliedFile[]>
+  /** A Mermaid ER diagram. Files are run as `compareSchemas` does, so that nothing remains. Absent: the engine cannot. */
+  diagram?(drawn: Drawn, signal: AbortSignal): Promise<string>
   close(): Promise<void>
 }
 

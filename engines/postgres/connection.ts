@@ -6,7 +6,7 @@ import { codeOf, sqlState, toAppError } from './errors.ts'
 import { isGreeting, speaksAnotherProtocol, wrongEngine } from './identify.ts'
 import { TYPES } from './text-arrays.ts'
 
-type Times = Pick<SessionOptions, 'connectTimeoutMs' | 'statementTimeoutMs'>
+type Times = Pick<SessionOptions, 'connectTimeoutMs' | 'statementTimeoutMs' | 'readOnly'>
 
 /** The part of the time to connect that is kept for finding out why it failed. */
 const EXPLAINING = 0.2
@@ -33,7 +33,7 @@ export function clientConfig(connection: Connection, times: Times): PoolConfig &
     // A server that vanished cannot cancel the statement: then the client gives up, a little later.
     query_timeout: times.statementTimeoutMs + times.connectTimeoutMs,
     // Compiling a catalogue query takes longer than running it.
-    options: '-c search_path=pg_catalog,pg_temp -c jit=off',
+    options: `-c search_path=pg_catalog,pg_temp -c jit=off${times.readOnly ? ' -c default_transaction_read_only=on' : ''}`,
     keepAlive: true,
     // Queries that wait for nothing from each other are sent together.
     pipeline: true,

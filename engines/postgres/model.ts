@@ -97,6 +97,19 @@ export type Reversal = Resource<
   Site & Pick<MigrationFile, 'version' | 'name' | 'checksum'> & { readonly down: DownFile }
 >
 
+/** An object of a schema that went missing, to be made anew as the SQL files make it. Nothing that is there is changed. */
+export type SchemaObject = Resource<
+  'SchemaObject',
+  Circle & {
+    /** For people: `index orders_customer`. */
+    readonly title: string
+    /** Each made by us out of what the server says of an object that a file made. */
+    readonly statements: readonly string[]
+    /** A table that has rows is locked meanwhile. */
+    readonly locks: boolean
+  }
+>
+
 export type PgResource =
   | RoleResource
   | Gate
@@ -112,5 +125,6 @@ export type PgResource =
   | TenantRows
   | Migration
   | Reversal
+  | SchemaObject
 
 export type Kind = PgResource['kind']

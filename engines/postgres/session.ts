@@ -6,6 +6,9 @@ import { sqlState, toAppError } from './errors.ts'
 import { health } from './health.ts'
 import type { PgResource } from './model.ts'
 import { observe, type Read, type Visit } from './observe.ts'
+import { compareSchemas } from './picture/compare.ts'
+import { draw } from './picture/draw.ts'
+import { history } from './picture/history.ts'
 import { probe } from './probe.ts'
 import type { PgSnapshot } from './snapshot.ts'
 
@@ -45,6 +48,9 @@ export function connect(connection: Connection, options: SessionOptions): Sessio
     apply: (batch, signal) => apply(server, batch, signal),
     health: (signal) => health(server, signal),
     probe: (login, signal) => probe(server, connection, login, signal),
+    compareSchemas: (question, signal) => compareSchemas(server, question, signal),
+    history: (schemas, signal) => history(server, schemas, signal),
+    diagram: (drawn, signal) => draw(server, drawn, signal),
     close: () => pool.end(),
   }
 }

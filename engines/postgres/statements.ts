@@ -3,7 +3,13 @@ import type { Migration, PgResource, Reversal } from './model.ts'
 import { PREVIEW, type SqlContext } from './sql/context.ts'
 import { bindingStatements, closeLogin, dropBinding, dropRole, endSessions, roleStatements } from './sql/role.ts'
 import { dropTenantRows, sharedTableStatements, tenantRowsStatements } from './sql/rows.ts'
-import { defaultStatements, dropSchema, objectStatements, schemaStatements } from './sql/schema.ts'
+import {
+  defaultStatements,
+  dropSchema,
+  objectStatements,
+  schemaObjectStatements,
+  schemaStatements,
+} from './sql/schema.ts'
 import {
   controlSchemaStatements,
   createDatabase,
@@ -87,6 +93,8 @@ function contentStatements(context: SqlContext, target: PgResource, topics: Topi
       return tenantRowsStatements(context, target)
     case 'Binding':
       return bindingStatements(context, target)
+    case 'SchemaObject':
+      return schemaObjectStatements(target)
     default:
       return []
   }

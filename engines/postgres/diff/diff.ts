@@ -26,6 +26,7 @@ const ORDER: Readonly<Record<Kind, number>> = {
   Entry: 12,
   Reversal: 13,
   Migration: 14,
+  SchemaObject: 15,
 }
 
 /** Pure: what has to be done so that the owner has exactly what is wanted. Costs as much as the owner has, not the shard. */
@@ -128,6 +129,7 @@ function standsOn({ kind, spec }: PgResource): readonly string[] {
     case 'SharedTables':
     case 'Migration':
     case 'Reversal':
+    case 'SchemaObject':
       return [
         `schema ${spec.schema}`,
         `database ${spec.place}`,
