@@ -6,6 +6,13 @@ const io: Io = {
   read: (file) => (file === '-' ? buffer(process.stdin) : readFile(file)),
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),
+  width: process.stdout.columns ?? 120,
+  kubeConfig: async () => {
+    const { KubeConfig } = await import('@kubernetes/client-node')
+    const config = new KubeConfig()
+    config.loadFromDefault()
+    return config
+  },
 }
 
 // Whoever reads the output may stop, as head does: that is no error of ours.

@@ -21,6 +21,8 @@ async function command(args: readonly string[], files: Readonly<Record<string, s
     err: (text) => {
       said.err += text
     },
+    kubeConfig: () => Promise.reject(new Error('no cluster is needed')),
+    width: 100,
   })
   return { code, ...said }
 }
@@ -77,6 +79,11 @@ test.each([
   [['lint', 'a.sql', '--severity', 'no-rule=off'], 'there is no such rule'],
   [['lint', 'a.sql', '--severity', 'set-role=off'], 'this rule always holds'],
   [['lint', 'a.sql', '--unknown'], "Unknown option '--unknown'"],
+  [['migrations'], 'name the Database'],
+  [['migrations', '--database', 'oltp'], '--database is NAMESPACE/NAME, not "oltp"'],
+  [['schema', '--database', 'a/b', '--tenant', 'A/b'], '--tenant is NAMESPACE/NAME, not "A/b"'],
+  [['schema', '--database', 'a/b', '-o', 'xml'], '-o is text or json, not "xml"'],
+  [['schema', '--database', 'a/b', '--sql'], "Unknown option '--sql'"],
   [['lint', 'b.sql'], 'read b.sql: there is no such file'],
   [['lint', 'c.sql'], 'read c.sql: it is not UTF-8'],
 ] as const)('wrong usage %j is told with exit code 2, and nothing is printed', async (args, message) => {

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '@tenantry/crds/database.ts'
 import type { Tenant } from '@tenantry/crds/tenant.ts'
+import { table } from '../../cli/table.ts'
 import type { Kubectl } from './kubectl.ts'
-import { table } from './table.ts'
 
 type Resource = Tenant | Database
 /** Seconds from the start of the wait until each tenant was seen ready, by `namespace/name`. */

@@ -1,4 +1,4 @@
-import { table } from '../../hack/start/table.ts'
+import { table } from '../../cli/table.ts'
 import type { CpuTimes } from './cpu.ts'
 import type { FloorRound, OperatorRound } from './create.ts'
 import type { PlatformOptions } from './platform.ts'

@@ -7,13 +7,13 @@ import { migrationFiles } from './migration-files.ts'
 
 /** The parsed SQL files of each Database, parsed again only when one of its ConfigMaps changed: all its tenants share them. */
 export class SourceFiles {
-  readonly #references: References
+  readonly #references: Pick<References, 'get'>
   readonly #parsed = new Map<
     string,
     { readonly from: readonly ConfigMap[]; readonly files: readonly MigrationFile[] }
   >()
 
-  constructor(references: References) {
+  constructor(references: Pick<References, 'get'>) {
     this.#references = references
   }
 

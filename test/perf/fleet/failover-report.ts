@@ -1,4 +1,4 @@
-import { table } from '../../../hack/start/table.ts'
+import { table } from '../../../cli/table.ts'
 import { round } from '../statistics.ts'
 import type { Ending, Takeover } from './failover.ts'
 import { type Target, targetsJson, targetsTable } from './targets.ts'

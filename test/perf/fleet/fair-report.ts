@@ -1,4 +1,4 @@
-import { table } from '../../../hack/start/table.ts'
+import { table } from '../../../cli/table.ts'
 import { mean, percentile, round } from '../statistics.ts'
 import type { Fairness } from './fair.ts'
 import { type Target, targetsJson, targetsTable } from './targets.ts'

@@ -1,4 +1,4 @@
-import { table } from '../../../hack/start/table.ts'
+import { table } from '../../../cli/table.ts'
 import { round } from '../statistics.ts'
 import { sum } from './counters.ts'
 import type { Stage, Work } from './fleet.ts'

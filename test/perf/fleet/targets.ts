@@ -1,4 +1,4 @@
-import { table } from '../../../hack/start/table.ts'
+import { table } from '../../../cli/table.ts'
 import { round } from '../statistics.ts'
 
 /** A figure beside what it is to be. `limit`: at most that. */
