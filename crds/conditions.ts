@@ -4,7 +4,8 @@ import { clip, type Immutable, MESSAGE_MAX, mapBy } from './common.ts'
 /**
  * Ready, Reconciling and Stalled as kstatus reads them: Reconciling and Stalled are there only while they are True.
  * Isolated: proof that the tenant reads nothing of another. AccessControl: the servers can hold users and policies.
- * Held: changes wait for a person (mode Plan, approval, pause). Suspended: logins are blocked.
+ * Held: changes wait for a person (mode Plan, approval, pause). Suspended: logins are blocked. SchemaDrifted: tables are not as
+ * the SQL files make them; there only while that is so or cannot be judged.
  */
 export const CONDITION_TYPES = [
   'Ready',
@@ -14,6 +15,7 @@ export const CONDITION_TYPES = [
   'AccessControl',
   'Held',
   'Suspended',
+  'SchemaDrifted',
 ] as const
 export type ConditionType = (typeof CONDITION_TYPES)[number]
 

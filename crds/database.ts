@@ -20,6 +20,7 @@ import {
   SET,
 } from './common.ts'
 import { conditions } from './conditions.ts'
+import { driftFields } from './drift.ts'
 import { conditionPath, type KindDefinition } from './kind.ts'
 import { plan } from './plan.ts'
 
@@ -93,6 +94,7 @@ const schema = z.object({
     .describe(
       'Where the SQL files are. The files of all sources together are applied in the order of the numbers that their names begin with, each once.',
     ),
+  ...driftFields,
 })
 
 export const databaseSpec = z
@@ -234,6 +236,12 @@ export const databaseStatus = z.object({
   schemaVersion: engineName
     .optional()
     .describe('Version of the last SQL file of the sources: where tenants are brought to.'),
+  drifted: z
+    .int()
+    .min(0)
+    .max(COUNT_MAX)
+    .optional()
+    .describe('Schemas that are not as the SQL files make them. Absent: none that is known of.'),
   shards: z.array(shardStatus).max(64).meta(mapBy('name')).optional().describe('What was found on each shard.'),
   plan: plan.optional().describe('Changes to what the Database itself owns that are still to be made.'),
 })

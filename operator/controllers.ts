@@ -25,8 +25,8 @@ export interface ControllerOptions {
   readonly concurrency: number
 }
 
-/** One for each kind, and one of shards that are to be read as a whole. */
-export type Queues = Readonly<Record<Kind | 'Shard', WorkQueue>>
+/** One for each kind, one of shards that are to be read as a whole, and one of those whose tables are to be looked at. */
+export type Queues = Readonly<Record<Kind | 'Shard' | 'Drift', WorkQueue>>
 
 /** Who goes first: what is being deleted, then what somebody changed, then what is only looked at again. */
 export const PRIORITY_OF: Readonly<Record<Cause, number>> = {

@@ -11,6 +11,8 @@ import { PRIORITY_OF, type Queues, runController } from './controllers.ts'
 import { runResyncs } from './kinds/database/resync.ts'
 import { SourceFiles } from './kinds/database/source-files.ts'
 import { decodeDatabase, decodeTenant } from './kinds/decode.ts'
+import { runDriftLooks } from './kinds/drift/look.ts'
+import { DriftRecords } from './kinds/drift/records.ts'
 import { Placements } from './kinds/placements.ts'
 import { keepSecret, STORED_SECRETS } from './kinds/tenant/stored-secret.ts'
 import { createClient, type KubeClient } from './kube/client.ts'
@@ -158,11 +160,13 @@ async function work(
   await Promise.all([
     runController('Database', { world, metrics, queue: queues.Database, concurrency: config.workers.databases }),
     runResyncs(world, queues.Shard),
+    runDriftLooks(world, queues.Drift),
     runController('Tenant', { world, metrics, queue: queues.Tenant, concurrency: config.workers.tenants }),
   ])
 }
 
-function connectMetrics({ tenants, databases, shards }: World, metrics: Metrics): void {
+function connectMetrics({ tenants, databases, shards, drift }: World, metrics: Metrics): void {
+  metrics.tellDrift(() => drift.list().flatMap(({ engine, answer }) => (answer.differences.length > 0 ? [engine] : [])))
   for (const [kind, { store }] of Object.entries({ Tenant: tenants, Database: databases })) {
     store.onChange(({ object }: { object: KubeObject }) => {
       const key = keyOf(object)
@@ -187,7 +191,12 @@ function readiness(informers: readonly Watching[]): true | string {
 function createQueues(metrics: Metrics): Queues {
   const queue = (name: string, pace: PaceOptions): WorkQueue =>
     new WorkQueue({ clock: systemClock, random: Math.random, observer: metrics.queueObserver(name), pace })
-  return { Tenant: queue('tenant', PACE), Database: queue('database', PACE), Shard: queue('shard', RESYNC_PACE) }
+  return {
+    Tenant: queue('tenant', PACE),
+    Database: queue('database', PACE),
+    Shard: queue('shard', RESYNC_PACE),
+    Drift: queue('drift', RESYNC_PACE),
+  }
 }
 
 function createOwnClient({ kubeConfig, log, metrics, tracing }: OperatorOptions): KubeClient {
@@ -232,11 +241,14 @@ function createWorld(
     lastResync: new Map(),
     heldSecrets: new Map(),
     comparing: new Semaphore(1),
+    drift: new DriftRecords(),
+    driftDue: new Map(),
     deposed: () => term.current?.end(),
     enqueue: (kind, key, cause) => {
       if (term.current) queues[kind].add(key, { priority: PRIORITY_OF[cause] })
     },
     resync: (shard) => queues.Shard.add(shard),
+    lookForDrift: (shard) => queues.Drift.add(shard),
   }
   return world
 }

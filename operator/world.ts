@@ -3,6 +3,7 @@ import type { Tenant } from '@tenantry/crds/tenant.ts'
 import type { Semaphore } from '@tenantry/engines/semaphore.ts'
 import type { Clock } from './clock.ts'
 import type { SourceFiles } from './kinds/database/source-files.ts'
+import type { DriftRecords } from './kinds/drift/records.ts'
 import type { Placements } from './kinds/placements.ts'
 import type { StoredSecret } from './kinds/tenant/stored-secret.ts'
 import type { KubeClient } from './kube/client.ts'
@@ -25,7 +26,11 @@ export interface ReconcileMetrics {
   fencingRejected(engine: string): void
   /** A settled object's part on a shard was compared with a snapshot of the whole shard. */
   compared(engine: string, same: boolean): void
+  /** A schema was compared with what its SQL files make. */
+  comparedSchema(engine: string, outcome: SchemaOutcome): void
 }
+
+export type SchemaOutcome = 'same' | 'differs' | 'unknown'
 
 /** All that reconciling needs from outside, made in main.ts once. */
 export interface World {
@@ -53,6 +58,12 @@ export interface World {
   readonly heldSecrets: Map<string, { readonly uid: string | undefined; readonly at: number }>
   /** Keeps it to one shard at a time whose tenants are compared with its snapshot. */
   readonly comparing: Semaphore
+  /** Schemas that are not as their SQL files make them. */
+  readonly drift: DriftRecords
+  /** When the tables of each Database are to be looked at next, in monotonic milliseconds. */
+  readonly driftDue: Map<string, number>
+  /** Asks for the tables on a shard, by `namespace/database/shard`, or of one of its schemas, to be compared with the SQL files. */
+  readonly lookForDrift: (shard: string) => void
   /** A server refused a write because it has seen a newer leader: this process is none any more. */
   readonly deposed: () => void
   /** Asks for a reconcile. Before this process leads nothing is asked for: the first look decides from what is known then. */

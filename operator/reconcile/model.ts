@@ -28,6 +28,10 @@ export interface Target {
   readonly wanted: readonly Resource[]
   readonly secrets: SecretReader
   readonly policy: Policy
+  /** Changes that no diff knows of, for when all else is as wanted. */
+  readonly more?: () => readonly Change[]
+  /** Told of changes that were tried, whatever became of them. */
+  readonly tried?: (changes: readonly Change[]) => void
 }
 
 export type HeldReason = 'Paused' | 'PlanOnly' | 'AwaitingApproval' | 'Conflict' | 'MigrationChanged'

@@ -40,7 +40,8 @@ export function asWanted(owner: Owner, target: Target, found: unknown): TargetOu
 async function look(owner: Owner, target: Target, signal: AbortSignal): Promise<Looked> {
   try {
     const found = await target.shard.read(target.scope, signal)
-    return { target, found, changes: target.shard.engine.diff(owner, target.wanted, found) }
+    const changes = target.shard.engine.diff(owner, target.wanted, found)
+    return { target, found, changes: changes.length > 0 ? changes : (target.more?.() ?? []) }
   } catch (error) {
     return { target, found: undefined, changes: [], error: asAppError(error, `observe ${target.shard.id}`) }
   }
@@ -66,6 +67,7 @@ async function act(owner: Owner, part: Planned, signal: AbortSignal): Promise<Ta
       target.scope,
       signal,
     )
+    target.tried?.(applied.failed ? [...applied.done, applied.failed.change] : applied.done)
     const outcome = await lookAgain(owner, part, applied.done, signal)
     return applied.failed ? { ...outcome, error: applied.failed.error } : outcome
   } catch (error) {

@@ -8,6 +8,8 @@ import type {
   ProbeLogin,
   Proof,
   Resource,
+  SchemaAnswer,
+  SchemaQuestion,
   Session,
 } from '@tenantry/engines/model.ts'
 import { Semaphore } from '@tenantry/engines/semaphore.ts'
@@ -118,6 +120,17 @@ export class Shard {
 
   async probe(login: ProbeLogin): Promise<Proof> {
     return await this.#call('probe', (signal) => this.#options.session.probe(login, signal))
+  }
+
+  /** Throws AppError `Unsupported` where the engine cannot. */
+  async compareSchemas(question: SchemaQuestion): Promise<readonly SchemaAnswer[]> {
+    const { session } = this.#options
+    if (!session.compareSchemas)
+      throw new AppError('Unsupported', `compare the tables on ${this.id}: ${this.engine.name} cannot`)
+    return await this.#call(
+      'compare-schemas',
+      async (signal) => (await session.compareSchemas?.(question, signal)) ?? [],
+    )
   }
 
   async close(): Promise<void> {

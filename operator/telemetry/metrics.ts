@@ -4,6 +4,7 @@ import type { RequestRecord } from '../kube/requests.ts'
 import type { QueueObserver } from '../queue/work-queue.ts'
 import { CALL_SECONDS, RECONCILE_SECONDS, REQUEST_SECONDS } from './buckets.ts'
 import { createConditionMetrics, type WithConditions } from './condition-metrics.ts'
+import { createDriftMetrics, type DriftMetrics } from './drift-metrics.ts'
 import { registerEventLoopMetrics } from './event-loop-metrics.ts'
 import { createInformerMetrics } from './informer-metrics.ts'
 import { createQueueMetrics } from './queue-metrics.ts'
@@ -13,7 +14,7 @@ import { createShardMetrics, type ShardMetrics } from './shard-metrics.ts'
 export type ReconcileResult = 'success' | 'requeue' | 'requeue_after' | 'error' | 'terminal'
 
 /** Everything the operator counts, under controller-runtime's names where it has one. No label holds an object's name. */
-export interface Metrics extends ShardMetrics {
+export interface Metrics extends ShardMetrics, DriftMetrics {
   readonly registry: Registry
   /** For one controller's queue, which is named after it: `tenant`. */
   queueObserver(name: string): QueueObserver
@@ -48,6 +49,7 @@ export function createMetrics(): Metrics {
     reconciled: createReconcileMetrics(registry),
     ...createEngineMetrics(registry),
     ...createShardMetrics(registry),
+    ...createDriftMetrics(registry),
     countConditions: createConditionMetrics(registry),
     leading: createLeaderMetrics(registry),
   }

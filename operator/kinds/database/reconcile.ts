@@ -6,14 +6,18 @@ import type { MigrationFile } from '@tenantry/engines/model.ts'
 import { databaseName } from '@tenantry/engines/names.ts'
 import { CONFIG_MAPS, SECRETS } from '../../kube/types.ts'
 import { defectStatus } from '../../reconcile/findings.ts'
-import type { Outcome } from '../../reconcile/model.ts'
+import type { Outcome, Target } from '../../reconcile/model.ts'
 import type { Next } from '../../reconcile/next.ts'
 import { nextAfter, sooner } from '../../reconcile/next.ts'
 import { ownerOf, writeStatus } from '../../reconcile/object.ts'
 import { reconcileTargets } from '../../reconcile/pipeline.ts'
 import { report } from '../../reconcile/report.ts'
+import type { Shard } from '../../shards/shard.ts'
 import type { World } from '../../world.ts'
 import { type Defect, defectOf } from '../decode.ts'
+import { databaseDrift } from '../drift/findings.ts'
+import { requestDriftLook } from '../drift/look.ts'
+import { withRepairs } from '../drift/repairs.ts'
 import { holdConnections, releaseDatabase } from './connections.ts'
 import { databaseTarget } from './desired.ts'
 import { requestResync } from './resync.ts'
@@ -54,9 +58,13 @@ async function keep(world: World, key: string, seen: Database, signal: AbortSign
   const { files, problems } = await readFiles(world, database)
   const shards = await lookAtShards(world, database)
   const outcome = await run(world, database, { shards, files }, signal)
-  const concluded = conclude(database, { shards, outcome, files, problems })
+  const concluded = {
+    ...conclude(database, { shards, outcome, files, problems }),
+    drift: databaseDrift(world, database),
+  }
   await writeStatus(world, world.databases, database, databaseStatus(database, concluded, world.clock.now()))
   requestResync(world, key, shards)
+  requestDriftLook(world, database)
   return sooner(nextFor(world.random, database, concluded), lookAgainMs)
 }
 
@@ -90,11 +98,22 @@ async function run(
   signal: AbortSignal,
 ): Promise<Outcome> {
   const targets = shards.flatMap(({ spec, shard, state, tenants }) =>
-    shard && (state !== 'Idle' || tenants > 0) ? [databaseTarget(database, spec.name, shard, files)] : [],
+    shard && (state !== 'Idle' || tenants > 0) ? [targetOn(world, database, { name: spec.name, shard, files })] : [],
   )
   const outcome = await reconcileTargets(ownerOf(world, 'Database', database), targets, signal)
   report(world, 'Database', database, outcome)
   return outcome
+}
+
+function targetOn(
+  world: World,
+  database: Database,
+  { name, shard, files }: { name: string; shard: Shard; files: readonly MigrationFile[] },
+): Target {
+  const target = databaseTarget(database, name, shard, files)
+  const schema = databaseName(database.metadata)
+  const isShared = database.spec.isolation === 'Row' && !database.metadata.deletionTimestamp
+  return isShared ? withRepairs(world, target, { database, schema }) : target
 }
 
 async function readFiles(
@@ -159,6 +178,8 @@ function letGo(world: World, key: string): void {
   world.shards.retain({ namespace, name }, [])
   world.references.release(key)
   world.files.forget(key)
+  world.drift.forget(key)
+  world.driftDue.delete(key)
 }
 
 /** Always looked at again after the interval, spread by a fifth so that Databases do not march in step. */

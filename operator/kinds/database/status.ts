@@ -15,6 +15,7 @@ import {
   withFindings,
 } from '../../reconcile/findings.ts'
 import type { Outcome } from '../../reconcile/model.ts'
+import type { DatabaseDrift } from '../drift/findings.ts'
 import type { ShardReport } from './shards.ts'
 
 /** All that came of a Database. `versions` are those of the shared tables by shard. */
@@ -26,6 +27,8 @@ export interface DatabaseReport {
   readonly targetVersion?: string
   /** What concerns no single shard: a missing ConfigMap, tenants that keep it from going. */
   readonly problems: readonly AppError[]
+  /** Absent: nothing is known of the tables. */
+  readonly drift?: DatabaseDrift
 }
 
 /** The whole status of a Database. Values that always move are coarse, so that looking writes nothing. Pure. */
@@ -37,7 +40,12 @@ export function databaseStatus(database: Database, report: DatabaseReport, now: 
     reason: 'AllShardsReady',
     message: `${report.shards.length} of ${report.shards.length} shards answer`,
   }
-  const findings = [...readiness(problems, ready), ...heldFindings(report.outcome), ...accessControl(report.shards)]
+  const findings = [
+    ...readiness(problems, ready),
+    ...heldFindings(report.outcome),
+    ...accessControl(report.shards),
+    ...(report.drift?.findings ?? []),
+  ]
   const plan = planStatus(report.outcome)
   return {
     observedGeneration: metadata.generation,
@@ -46,6 +54,7 @@ export function databaseStatus(database: Database, report: DatabaseReport, now: 
     selector: `tenantry.dev/database=${metadata.name}`,
     tenants: report.shards.reduce((sum, { tenants }) => sum + tenants, 0),
     ...(report.targetVersion !== undefined && { schemaVersion: report.targetVersion }),
+    ...(report.drift && report.drift.drifted > 0 && { drifted: report.drift.drifted }),
     shards: report.shards.map((shard) => shardStatus(database, report, shard)),
     ...(plan && { plan }),
   }

@@ -4,6 +4,7 @@ import type { MigrationFile } from '@tenantry/engines/model.ts'
 import type { Outcome, Target, TargetOutcome } from '../../reconcile/model.ts'
 import { ownerOf } from '../../reconcile/object.ts'
 import type { World } from '../../world.ts'
+import { withRepairs } from '../drift/repairs.ts'
 import type { Binding, Resolved } from './bindings.ts'
 import { tenantTarget } from './desired.ts'
 import { type Credential, ensureCredentials } from './secrets.ts'
@@ -28,7 +29,11 @@ export async function prepare(world: World, tenant: Tenant, resolved: Resolved):
     const files = binding.entry ? await world.files.read(binding.database) : []
     if (binding.entry) assertShardReady(binding)
     const credentials = await ensureCredentials(world, tenant, binding)
-    return { resolved, credentials, files, target: tenantTarget(tenant, binding, credentials, files) }
+    const target = tenantTarget(tenant, binding, credentials, files)
+    const repaired = binding.entry
+      ? withRepairs(world, target, { database: binding.database, schema: binding.objectName })
+      : target
+    return { resolved, credentials, files, target: repaired }
   } catch (error) {
     return { ...none, problem: asAppError(error, `prepare ${binding.name} of Tenant ${tenant.metadata.name}`) }
   }
@@ -62,8 +67,9 @@ export async function conclude(
     const { problem } = prepared
     return { name, entry, binding, place: binding.place, credentials, ...(problem && { problem }) }
   }
+  const drift = world.drift.get(binding.shard.id, binding.objectName)?.answer
   const verdict = await verify(ownerOf(world, 'Tenant', tenant), tenant, binding, { outcome, credentials })
-  return reportOf({ binding, credentials, files, outcome, verdict })
+  return { ...reportOf({ binding, credentials, files, outcome, verdict }), ...(drift && { drift }) }
 }
 
 /** One entry's report once its target has an outcome. Pure. */

@@ -4,6 +4,7 @@ import { clip } from '@tenantry/crds/common.ts'
 import { type Finding, findCondition, setCondition } from '@tenantry/crds/conditions.ts'
 import type { AppError } from '@tenantry/crds/errors.ts'
 import type { Tenant, TenantDatabase, TenantDatabaseStatus, TenantStatus } from '@tenantry/crds/tenant.ts'
+import type { SchemaAnswer } from '@tenantry/engines/model.ts'
 import { tenantId } from '@tenantry/engines/names.ts'
 import {
   heldFindings,
@@ -16,6 +17,7 @@ import {
   withFindings,
 } from '../../reconcile/findings.ts'
 import type { Outcome, TargetOutcome } from '../../reconcile/model.ts'
+import { type DriftNote, driftFindings, isWatched } from '../drift/findings.ts'
 import type { Place } from '../placements.ts'
 import type { Binding } from './bindings.ts'
 import type { Credential } from './secrets.ts'
@@ -31,6 +33,8 @@ export interface BindingReport {
   readonly outcome?: TargetOutcome
   readonly verdict?: Verdict
   readonly schemaVersion?: string
+  /** How its tables differ from what the SQL files make, as the last look found. */
+  readonly drift?: SchemaAnswer
   /** What kept the entry from being resolved, applied, proven or brought to the wanted version. */
   readonly problem?: AppError
 }
@@ -50,6 +54,7 @@ export function tenantStatus(
     ...readiness(problems, readyFinding(tenant, wanted.length)),
     ...heldFindings(outcome),
     ...facts(tenant, reports),
+    ...driftFindings(tenant.status?.conditions, reports.flatMap(driftNote)),
   ]
   const plan = planStatus(outcome)
   return {
@@ -60,6 +65,12 @@ export function tenantStatus(
     databases: reports.map((report) => databaseStatus(tenant, report)),
     ...(plan && { plan }),
   }
+}
+
+/** Shared tables are the Database's to tell of. */
+function driftNote({ name, entry, binding, drift }: BindingReport): readonly DriftNote[] {
+  if (!entry || !binding || binding.database.spec.isolation === 'Row' || !isWatched(binding.database)) return []
+  return [{ name, ...(drift && { answer: drift }) }]
 }
 
 /** Whether the Tenant's status already says all that one entry's report would make it say. Pure. */
