@@ -57,7 +57,7 @@ describe('the commands on a fleet', () => {
     expect(out).toBe(`Database ${ref}: 2 schemas, 0 with files pending\n  at 1: 2 (target)\n`)
     const history = await command('schema', '--database', ref)
     expect(history.out).toMatch(
-      /^VERSION +FILE +FIRST +LAST +SCHEMAS +RETIRED +BY\n1 +0001_customers\.sql .* 2 +0 +\S+\n$/,
+      /^VERSION +FILE +FIRST +LAST +SCHEMAS +RETIRED +FAILED +BY\n1 +0001_customers\.sql .* 2 +0 +0 +\S+\n$/,
     )
     const one = await command('schema', '--database', ref, '--tenant', `${op.namespace}/acme`, '-o', 'json')
     expect(JSON.parse(one.out)).toMatchObject({ files: [{ version: '1', live: 1, retired: 0 }] })

@@ -39,34 +39,46 @@ async function historyOn(shard: Fleet['shards'][number], ofTenant: boolean): Pro
 export function merged(files: readonly AppliedFile[]): readonly AppliedFile[] {
   const groups = Map.groupBy(files, ({ version, checksum }) => `${version} ${checksum}`)
   const all = [...groups.values()].flatMap(([first, ...rest]) => (first ? [rest.reduce(together, first)] : []))
-  return all.toSorted((a, b) => compareVersions(a.version, b.version) || a.firstAt.getTime() - b.firstAt.getTime())
+  return all.toSorted((a, b) => compareVersions(a.version, b.version) || timeOf(a.firstAt) - timeOf(b.firstAt))
 }
 
 function together(a: AppliedFile, b: AppliedFile): AppliedFile {
   return {
     ...a,
-    firstAt: new Date(Math.min(a.firstAt.getTime(), b.firstAt.getTime())),
-    lastAt: new Date(Math.max(a.lastAt.getTime(), b.lastAt.getTime())),
+    firstAt: outermost([a.firstAt, b.firstAt], Math.min),
+    lastAt: outermost([a.lastAt, b.lastAt], Math.max),
     live: a.live + b.live,
     retired: a.retired + b.retired,
+    failures: a.failures + b.failures,
     by: [...new Set([...a.by, ...b.by])].toSorted(),
   }
 }
 
 function asText(files: readonly AppliedFile[], known: ReadonlySet<string>, width: number): string {
   if (files.length === 0) return 'no SQL file was applied yet\n'
-  const rows = files.map(({ version, name, checksum, firstAt, lastAt, live, retired, by }) => [
+  const rows = files.map(({ version, name, checksum, firstAt, lastAt, live, retired, failures, by }) => [
     version,
     known.has(checksum) ? name : `${name} (another text)`,
     minute(firstAt),
     minute(lastAt),
     String(live),
     String(retired),
+    String(failures),
     by.join(', '),
   ])
-  return `${table(['VERSION', 'FILE', 'FIRST', 'LAST', 'SCHEMAS', 'RETIRED', 'BY'], rows, width)}\n`
+  return `${table(['VERSION', 'FILE', 'FIRST', 'LAST', 'SCHEMAS', 'RETIRED', 'FAILED', 'BY'], rows, width)}\n`
 }
 
-function minute(at: Date): string {
-  return at.toISOString().slice(0, 16).replace('T', ' ')
+function minute(at: Date | null): string {
+  return at?.toISOString().slice(0, 16).replace('T', ' ') ?? '-'
+}
+
+/** What was never applied comes last. */
+function timeOf(at: Date | null): number {
+  return at?.getTime() ?? Number.MAX_SAFE_INTEGER
+}
+
+function outermost(times: readonly (Date | null)[], choose: (...times: readonly number[]) => number): Date | null {
+  const known = times.flatMap((at) => at?.getTime() ?? [])
+  return known.length > 0 ? new Date(choose(...known)) : null
 }

@@ -268,12 +268,15 @@ export interface AppliedFile {
   readonly name: string
   /** sha256 in hex: files of one version with different texts are told apart. */
   readonly checksum: string
-  readonly firstAt: Date
-  readonly lastAt: Date
+  /** Null: it was never applied. */
+  readonly firstAt: Date | null
+  readonly lastAt: Date | null
   /** Schemas where it counts. */
   readonly live: number
   /** Schemas where it does not any more: they were dropped, or the file was undone. */
   readonly retired: number
+  /** Attempts that failed, as far as the ledger records them. */
+  readonly failures: number
   /** Who applied it. */
   readonly by: readonly string[]
 }

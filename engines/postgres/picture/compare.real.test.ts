@@ -26,6 +26,18 @@ describe('the tables of tenants', () => {
     await byHand(shard.admin, `SET ROLE ${name}_owner`, `SET search_path TO ${name}`, ...statements)
   }
 
+  /** What was made by hand, as if the files had made it. */
+  const record = async (schema: string, { checksum }: MigrationFile): Promise<void> => {
+    const values = `'${schema.replaceAll("'", "''")}', '1', 'x', '${checksum}', '', now(), now(), 'lab'`
+    const columns = 'schema, version, name, checksum, body, started_at, finished_at, installation'
+    const [row] = await byHand(
+      shard.admin,
+      "SELECT FROM pg_attribute WHERE attrelid = 'tenantry.migration'::regclass AND attname = 'seq'",
+    )
+    const [more, their] = row ? [', seq, event', ", 1, 'apply'"] : ['', '']
+    await byHand(shard.admin, `INSERT INTO tenantry.migration (${columns}${more}) VALUES (${values}${their})`)
+  }
+
   test('are as their files make them, at whatever version, and nothing remains of finding that out', async () => {
     const [old, young] = [
       shard.tenant('old', { files: [EVERYTHING] }),
@@ -104,12 +116,7 @@ describe('the tables of tenants', () => {
       const quoted = `"${schema.replaceAll('"', '""')}"`
       const run = bind(file, { schema, tenant: `ns/t${n}` })
       await byHand(shard.admin, `CREATE SCHEMA ${quoted}`, `SET search_path TO ${quoted}`, run)
-      const literal = `'${schema.replaceAll("'", "''")}'`
-      await byHand(
-        shard.admin,
-        `INSERT INTO tenantry.migration (schema, version, name, checksum, body, started_at, finished_at, installation)
-         VALUES (${literal}, '1', 'x', '${file.checksum}', '', now(), now(), 'lab')`,
-      )
+      await record(schema, file)
     }
     const subjects = names.map((schema, n) => ({ schema, tenant: `ns/t${n}` }))
     const answers = (await shard.session.compareSchemas?.({ files: [file], shared: false, subjects }, signal)) ?? []
@@ -138,11 +145,7 @@ describe('the tables of tenants', () => {
     await make(shard.session, wish)
     const file = { ...sqlFile('1', body), statements: ranges }
     await inSchema(wish, 'CREATE TABLE c (id int)', 'CREATE INDEX c_id ON c (id)')
-    await byHand(
-      shard.admin,
-      `INSERT INTO tenantry.migration (schema, version, name, checksum, body, started_at, finished_at, installation)
-       VALUES ('${wish.name}', '1', 'x', '${file.checksum}', '', now(), now(), 'lab')`,
-    )
+    await record(wish.name, file)
     expect(await compare([wish], [file])).toEqual([{ schema: wish.name, version: '1', differences: [], repairs: [] }])
   })
 })

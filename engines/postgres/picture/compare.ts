@@ -1,8 +1,8 @@
 import type { MigrationFile, SchemaAnswer, SchemaQuestion } from '../../model.ts'
 import type { Server } from '../session.ts'
+import { BASICS, type Basics } from './ledger.ts'
 import { type Digest, readDigests, readPictures } from './look.ts'
 import { comparePictures, type Picture } from './picture.ts'
-import { BASICS } from './queries.ts'
 import { readOnly } from './read-only.ts'
 import { repairsOf } from './repair.ts'
 import { type Replayed, replay } from './replay.ts'
@@ -107,9 +107,8 @@ async function look(
   signal: AbortSignal,
 ): Promise<{ readonly version: number; readonly found: readonly Digest[] }> {
   return await readOnly(server, { place, doing: 'look at schemas' }, signal, async (read) => {
-    const [basics] = await read<{ hasLedger: boolean; version: number }>(BASICS)
-    const { hasLedger = false, version = 0 } = basics ?? {}
-    return { version, found: await readDigests(read, subjects, hasLedger) }
+    const [{ form, version } = { form: 'none' as const, version: 0 }] = await read<Basics>(BASICS)
+    return { version, found: await readDigests(read, subjects, form) }
   })
 }
 

@@ -1,5 +1,6 @@
 import type { SchemaSubject } from '../../model.ts'
 import type { Read } from '../observe.ts'
+import type { LedgerForm } from './ledger.ts'
 import { type Entry, type Picture, pictureOf } from './picture.ts'
 import { digestQuery, PICTURES } from './queries.ts'
 
@@ -14,9 +15,9 @@ export interface Digest {
 export async function readDigests(
   read: Read,
   subjects: readonly SchemaSubject[],
-  hasLedger: boolean,
+  form: LedgerForm,
 ): Promise<readonly Digest[]> {
-  return await read<Digest>(digestQuery(hasLedger), parametersOf(subjects))
+  return await read<Digest>(digestQuery(form), parametersOf(subjects))
 }
 
 /** One query; every object of the schemas crosses the wire. */

@@ -1,4 +1,4 @@
-import { CONTROL } from '../names.ts'
+import { APPLIED, type LedgerForm } from './ledger.ts'
 import { OBJECTS } from './objects.ts'
 
 /** What stands for the schema's own name in a picture, so that the pictures of two schemas can be compared. */
@@ -43,14 +43,7 @@ FROM ours o LEFT JOIN entries e USING (oid) GROUP BY o.schema`
  * A sha256 over each schema's objects, in hex, and with it the live files of its ledger: both as of one moment, so that a file that
  * is applied meanwhile is in both or in neither.
  */
-export const digestQuery = (hasLedger: boolean): string => `${ENTRIES}
+export const digestQuery = (form: LedgerForm): string => `${ENTRIES}
 SELECT o.schema, encode(sha256(convert_to(coalesce(string_agg(e.entry, E'\\n' ORDER BY e.entry COLLATE "C"), ''), 'UTF8')), 'hex') AS digest,
-  ${hasLedger ? FILES : "'{}'::text[]"} AS files
+  ${APPLIED[form]} AS files
 FROM ours o LEFT JOIN entries e USING (oid) GROUP BY o.schema`
-
-const FILES = `(SELECT coalesce(array_agg(m.version || ' ' || m.checksum ORDER BY length(m.version), m.version), '{}')
-  FROM ${CONTROL}.migration m WHERE m.schema = o.schema AND m.retired_at IS NULL)`
-
-/** Whether there is a ledger in the database that one is connected to, and the server's version. */
-export const BASICS = `SELECT to_regclass('${CONTROL}.migration') IS NOT NULL AS "hasLedger",
-  current_setting('server_version_num')::int AS version`

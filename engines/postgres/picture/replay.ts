@@ -121,7 +121,7 @@ async function runOne(client: PoolClient, body: string, { owner, schema }: Circl
 async function lookAt(client: PoolClient, schema: string): Promise<Replayed> {
   const read = reader(client)
   const subject = { schema, tenant: NOBODY }
-  const [[looked], pictures] = [await readDigests(read, [subject], false), await readPictures(read, [subject])]
+  const [[looked], pictures] = [await readDigests(read, [subject], 'none'), await readPictures(read, [subject])]
   const picture = pictures.get(schema)
   if (!looked || !picture) return { unknown: 'the SQL files drop the schema that they are run in' }
   return { digest: looked.digest, picture }
