@@ -1,4 +1,5 @@
 import type { PgChange } from './diff/claim.ts'
+import { sentText } from './migrate/transaction.ts'
 import type { Migration, PgResource, Reversal } from './model.ts'
 import { PREVIEW, type SqlContext } from './sql/context.ts'
 import { bindingStatements, closeLogin, dropBinding, dropRole, endSessions, roleStatements } from './sql/role.ts'
@@ -37,14 +38,25 @@ export function statements(change: PgChange): readonly string[] {
   ]
 }
 
-function migrationPreview({ spec }: Migration): readonly string[] {
-  return [`-- ${spec.name}, as ${spec.owner} in schema ${spec.schema}`, spec.body]
+function migrationPreview(target: Migration): readonly string[] {
+  const { spec } = target
+  return [`-- ${spec.name}, as ${spec.owner} in schema ${spec.schema}`, previewText(target)]
 }
 
-function reversalPreview({ spec }: Reversal): readonly string[] {
+function reversalPreview(target: Reversal): readonly string[] {
+  const { spec } = target
   const held = spec.down.guards.map(({ table, column }) => (column === undefined ? table : `${table}.${column}`))
   const unless = held.length > 0 ? `, unless there is data in ${held.join(', ')}` : ''
-  return [`-- ${spec.down.name}, as ${spec.owner} in schema ${spec.schema}${unless}`, spec.down.body]
+  return [`-- ${spec.down.name}, as ${spec.owner} in schema ${spec.schema}${unless}`, previewText(target)]
+}
+
+/** As it is sent; a text that cannot be sent, because a placeholder has no value, as it stands. */
+function previewText(target: Migration | Reversal): string {
+  try {
+    return sentText(target)
+  } catch {
+    return 'down' in target.spec ? target.spec.down.body : target.spec.body
+  }
 }
 
 /** What a change needs to have committed before it: clients that are shut out and sent away. */

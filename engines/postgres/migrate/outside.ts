@@ -43,7 +43,8 @@ export async function runOutside(seat: Seat, file: Migration): Promise<boolean> 
   return true
 }
 
-function textOf(file: Migration, start: number, end: number): string {
+/** A range of a file's characters, with the values of its placeholders. */
+export function textOf(file: Migration, start: number, end: number): string {
   const whole = bindableOf(file)
   const placeholders = (whole.placeholders ?? [])
     .filter((placeholder) => placeholder.start >= start && placeholder.end <= end)

@@ -1,5 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { MigrationFile, SchemaAnswer } from '../../model.ts'
+import { postgres } from '../engine.ts'
+import { bind } from '../migrate/bind.ts'
 import { byHand, freshShard, make, type Shard, signal, sqlFile, type TenantWish } from '../testing/lab.ts'
 import { DAMAGES, EVERYTHING } from './testing/everything.ts'
 import { wordsFor } from './words.ts'
@@ -54,6 +56,20 @@ describe('the tables of tenants', () => {
     const left = `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenantry\\_scratch%'
       UNION ALL SELECT rolname FROM pg_roles WHERE rolname LIKE 'tenantry\\_scratch%'`
     expect(await byHand(shard.admin, left)).toEqual([])
+  })
+
+  test('are compared with the files that count, after one was undone', async () => {
+    const wish = shard.tenant('undone', { files: [EVERYTHING, LATER] })
+    await make(shard.session, wish)
+    const down = { ...sqlFile('2', 'DROP TABLE later'), guards: [] }
+    const undone = { ...wish.input, files: [EVERYTHING], reverted: [{ ...LATER, down }] }
+    await make(shard.session, wish, postgres.tenantResources(undone))
+    expect(await compare([wish])).toEqual([{ schema: wish.name, version: '1', differences: [], repairs: [] }])
+    const history = await shard.session.history?.([wish.name], signal)
+    expect(history?.map(({ version, live, retired }) => [version, live, retired])).toEqual([
+      ['1', 1, 0],
+      ['2', 0, 1],
+    ])
   })
 
   test('that were changed by hand are told of object by object', async () => {
@@ -111,10 +127,9 @@ describe('the tables of tenants', () => {
     )
     const file = { ...sqlFile('1', body), placeholders }
     const names = [`we"ird 'na.me`, 'Ünï cödé$', 'select', 'back\\slash', `t_plain_00000000`]
-    const { bind } = await import('../bind.ts')
     for (const [n, schema] of names.entries()) {
       const quoted = `"${schema.replaceAll('"', '""')}"`
-      const run = bind(file, { schema, tenant: `ns/t${n}` })
+      const run = bind({ ...file, schema, tenant: `ns/t${n}` })
       await byHand(shard.admin, `CREATE SCHEMA ${quoted}`, `SET search_path TO ${quoted}`, run)
       await record(schema, file)
     }

@@ -2,7 +2,6 @@ import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { freshPostgres } from '../../../test/support/stack.ts'
 import type { Connection } from '../../model.ts'
 import { postgres } from '../engine.ts'
-import { gateName } from '../names.ts'
 import { byHand, OPTIONS, signal, sqlFile } from '../testing/lab.ts'
 
 const TABLES = {
@@ -27,8 +26,6 @@ async function ledger(form: keyof typeof TABLES, rows: readonly (readonly (strin
     'CREATE SCHEMA tenantry',
     `CREATE TABLE tenantry.migration (${TABLES[form]})`,
     `INSERT INTO tenantry.migration VALUES ${values}`,
-    'CREATE SCHEMA x',
-    'CREATE TABLE x.a (id int)',
   )
   return admin
 }
@@ -85,16 +82,6 @@ describe('a ledger with a row for each event', () => {
       ['3 bad', { live: 0, retired: 0, failures: 1, by: [] }],
     ])
     expect(files?.at(-1)).toMatchObject({ firstAt: null, lastAt: null })
-  })
-
-  test('says which files a schema is compared with: those that count now', async () => {
-    const session = sessionOn(admin)
-    const question = { files: [ONE, TWO], shared: false, subjects: [{ schema: 'x' }] }
-    // A scratch schema's roles pass the gate, which comes with a Database.
-    const gate = gateName(admin.database ?? '')
-    await byHand(admin, `CREATE ROLE ${gate}`)
-    onTestFinished(async () => void (await byHand(admin, `DROP ROLE ${gate}`)))
-    await expect(session.compareSchemas?.(question, signal)).resolves.toMatchObject([{ version: '1', differences: [] }])
   })
 })
 

@@ -1,3 +1,4 @@
+import { appliedQuery, firstAppliedQuery, isApplied } from '../migrate/ledger.ts'
 import { CONTROL } from '../names.ts'
 
 /** How the ledger is kept: a row for each file, which is changed; or a row for each event. A shard may have that of an older version. */
@@ -17,12 +18,8 @@ export interface Basics {
 /** For each form: the applied files of schema `o.schema` as a list of `version checksum`, in the order of versions. */
 export const APPLIED: Readonly<Record<LedgerForm, string>> = {
   none: `'{}'::text[]`,
-  files: listOf(
-    `SELECT m.version, m.checksum FROM ${CONTROL}.migration m WHERE m.schema = o.schema AND m.retired_at IS NULL`,
-  ),
-  events: listOf(`SELECT version, checksum FROM (SELECT DISTINCT ON (m.version) m.version, m.event, m.checksum
-      FROM ${CONTROL}.migration m WHERE m.schema = o.schema AND m.event <> 'fail' ORDER BY m.version, m.seq DESC) e
-    WHERE e.event IN ('apply', 'repair')`),
+  files: listOf(firstAppliedQuery('schema = o.schema')),
+  events: listOf(appliedQuery('schema = o.schema')),
 }
 
 function listOf(files: string): string {
@@ -40,9 +37,9 @@ SELECT version, min(name) AS name, checksum, min(finished_at) AS "firstAt", max(
   0 AS failures, array_agg(DISTINCT applied_by ORDER BY applied_by) AS by
 FROM ${CONTROL}.migration WHERE schema = ANY($1) OR $1 IS NULL ${ORDER}`,
   events: `
-WITH last AS (SELECT DISTINCT ON (schema, version) schema, version, checksum, event IN ('apply', 'repair') AS live
+WITH last AS (SELECT DISTINCT ON (schema, version) schema, version, checksum, ${isApplied('event')} AS live
   FROM ${CONTROL}.migration WHERE event <> 'fail' AND (schema = ANY($1) OR $1 IS NULL) ORDER BY schema, version, seq DESC),
-rows AS (SELECT m.*, m.event IN ('apply', 'repair') AS applies, coalesce(l.live AND l.checksum = m.checksum, false) AS live,
+rows AS (SELECT m.*, ${isApplied('m.event')} AS applies, coalesce(l.live AND l.checksum = m.checksum, false) AS live,
     coalesce(m.run_by, m.applied_by) AS who
   FROM ${CONTROL}.migration m LEFT JOIN last l USING (schema, version) WHERE m.schema = ANY($1) OR $1 IS NULL)
 SELECT version, min(name) AS name, checksum, min(finished_at) FILTER (WHERE applies) AS "firstAt",

@@ -1,17 +1,19 @@
 import { randomBytes } from 'node:crypto'
-import type { ErrorCode } from '@tenantry/crds/errors.ts'
+import { AppError, type ErrorCode } from '@tenantry/crds/errors.ts'
 import type { PoolClient } from 'pg'
 import { stampOf } from '../../fence.ts'
 import type { MigrationFile } from '../../model.ts'
-import { bind } from '../bind.ts'
 import { codeOf } from '../errors.ts'
-import { beginning, passOf } from '../fence.ts'
-import type { Circle } from '../model.ts'
+import { beginning, LOCK_TIMEOUT, passOf } from '../fence.ts'
+import { textOf } from '../migrate/outside.ts'
+import { powerlessBlock } from '../migrate/powerless.ts'
+import { sentText } from '../migrate/transaction.ts'
+import type { Circle, Migration } from '../model.ts'
 import { circle, gateName } from '../names.ts'
 import { tenantResources } from '../resources.ts'
 import { reader, type Server } from '../session.ts'
 import { PREVIEW } from '../sql/context.ts'
-import { block, name, text } from '../sql/quote.ts'
+import { text } from '../sql/quote.ts'
 import { sharedTableStatements } from '../sql/rows.ts'
 import { changeStatements } from '../statements.ts'
 import { inTransaction } from './in-transaction.ts'
@@ -75,7 +77,12 @@ async function scratchStatements(client: PoolClient, at: Circle): Promise<readon
 async function runAll(client: PoolClient, { files, shared }: Script, at: Circle): Promise<Replayed | undefined> {
   for (const file of files) {
     try {
-      await runFile(client, file, at)
+      await runFile(client, {
+        kind: 'Migration',
+        id: '',
+        data: false,
+        spec: { ...at, ...file, shared, tenant: NOBODY },
+      })
     } catch (error) {
       return refusal(file, error)
     }
@@ -85,36 +92,35 @@ async function runAll(client: PoolClient, { files, shared }: Script, at: Circle)
 }
 
 function refusal(file: MigrationFile, error: unknown): Replayed {
-  if (!FAULTS.includes(codeOf(error)) || !(error instanceof Error)) throw error
+  if (!(error instanceof Error)) throw error
+  const code = error instanceof AppError ? error.code : codeOf(error)
+  if (!FAULTS.includes(code)) throw error
   return { unknown: `SQL file ${file.name} cannot be run in a scratch schema: ${error.message}` }
 }
 
-async function runFile(client: PoolClient, file: MigrationFile, at: Circle): Promise<void> {
-  for (const body of await bodiesOf(file, at)) await runOne(client, body, at)
+async function runFile(client: PoolClient, file: Migration): Promise<void> {
+  for (const body of await bodiesOf(file)) await runOne(client, body, file.spec)
 }
 
 /** What a file itself is to blame for; anything else may pass. */
-const FAULTS: readonly ErrorCode[] = ['StatementFailed', 'PermissionDenied', 'SecretInvalid', 'Unsupported']
+const FAULTS: readonly ErrorCode[] = [
+  'MigrationFailed',
+  'StatementFailed',
+  'PermissionDenied',
+  'SecretInvalid',
+  'Unsupported',
+]
 
-async function bodiesOf(file: MigrationFile, { schema }: Circle): Promise<readonly string[]> {
-  const values = { schema, tenant: NOBODY }
-  if (!file.statements) return [bind(file, values)]
-  const single = file.statements.map((range) => bind(file, values, range))
-  const kept = await Promise.all(single.map(inTransaction))
+async function bodiesOf(file: Migration): Promise<readonly string[]> {
+  const { statements } = file.spec
+  if (!statements) return [sentText(file)]
+  const kept = await Promise.all(statements.map(({ start, end }) => inTransaction(textOf(file, start, end))))
   return kept.filter((statement) => statement !== undefined)
 }
 
-/** Settings of the file end with the block that it runs in. */
-async function runOne(client: PoolClient, body: string, { owner, schema }: Circle): Promise<void> {
+async function runOne(client: PoolClient, body: string, at: Circle): Promise<void> {
   await client.query(
-    [
-      `SET LOCAL ROLE ${name(owner)}`,
-      `SET LOCAL search_path TO ${name(schema)}, public`,
-      block(`EXECUTE ${text(body)};
-  RESET SESSION AUTHORIZATION;
-  RESET ROLE;
-  RESET ALL;`),
-    ].join(';\n'),
+    [LOCK_TIMEOUT, powerlessBlock({ circle: at, statements: 'EXECUTE given;', given: text(body) })].join(';\n'),
   )
 }
 

@@ -1,4 +1,6 @@
+import { LOCK_TIMEOUT } from '../fence.ts'
 import { retire } from '../migrate/ledger.ts'
+import { powerlessBlock } from '../migrate/powerless.ts'
 import type { Circle, DefaultPrivileges, SchemaObject, SchemaResource } from '../model.ts'
 import type { SqlContext } from './context.ts'
 import { block, name, nameArray, text } from './quote.ts'
@@ -148,11 +150,6 @@ END LOOP;`,
 
 /** As the owner, who may do nothing elsewhere. Bodies are not checked: they may name what is made after them. */
 export function schemaObjectStatements({ spec }: SchemaObject): readonly string[] {
-  return [
-    `SET LOCAL ROLE ${name(spec.owner)}`,
-    'SET LOCAL check_function_bodies = off',
-    ...spec.statements,
-    'RESET check_function_bodies',
-    'RESET ROLE',
-  ]
+  const statements = 'SET LOCAL check_function_bodies = off;\n  EXECUTE given;'
+  return [LOCK_TIMEOUT, powerlessBlock({ circle: spec, statements, given: text(spec.statements.join(';\n')) })]
 }

@@ -1,4 +1,4 @@
-import { table } from '../../../hack/start/table.ts'
+import { table } from '../../../cli/table.ts'
 import { median, round as rounded } from '../statistics.ts'
 
 /** One file applied to all schemas of either side. */
