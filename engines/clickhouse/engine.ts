@@ -10,7 +10,7 @@ import { statements } from './statements.ts'
 export type { ChResource } from './resources.ts'
 export type { ChSnapshot } from './snapshot.ts'
 
-/** The engine's sessions tell the history of SQL files too. */
+/** The engine's sessions give the rows of its ledger too. */
 export interface ClickHouseEngine extends Engine<ChResource, ChSnapshot> {
   connect(connection: Connection, options: SessionOptions): ChSession
 }

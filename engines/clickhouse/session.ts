@@ -20,7 +20,7 @@ import type { ChSnapshot } from './snapshot.ts'
 /** A session that also tells what became of SQL files. */
 export interface ChSession extends Session<ChResource, ChSnapshot> {
   /** See `readHistory` of ledger.ts. */
-  history(since: string, signal: AbortSignal): Promise<readonly HistoryRow[]>
+  ledgerSince(since: string, signal: AbortSignal): Promise<readonly HistoryRow[]>
 }
 
 /** Opens no connection yet: the first call does, within the connect timeout. */
@@ -68,7 +68,7 @@ export function openSession(connection: Connection, options: SessionOptions): Ch
     health: (signal) =>
       server.during(async () => measure(link, await server.greetAnew('check health', signal), { signal, timeoutMs })),
     probe: (login, signal) => server.during(() => prove(login, signal)),
-    history: (since, signal) => historyOf(ordinary, since, { prepare: prepare.run, signal }),
+    ledgerSince: (since, signal) => historyOf(ordinary, since, { prepare: prepare.run, signal }),
     close: () => link.close(),
   }
 }
