@@ -6,7 +6,7 @@ import { bind } from './bind.ts'
 import { applying, failureOutside } from './failure.ts'
 import { isApplied, lastEvent, unlessLast } from './ledger.ts'
 import { asOwner, createIndex, dropNamedIndex, reindex } from './outside-indexes.ts'
-import { powerlessBlock } from './powerless.ts'
+import { EXECUTE_FILE, fileGiven, powerlessBlock } from './powerless.ts'
 import { repairGrants } from './repair-grants.ts'
 import { attemptsOf, type Seat } from './seat.ts'
 import { bindableOf, recordOf, schemaTransaction } from './transaction.ts'
@@ -70,6 +70,6 @@ function wrapped(
   { spec }: Migration,
   { statement, lockTimeoutMs }: { readonly statement: string; readonly lockTimeoutMs: number },
 ): string {
-  const run = powerlessBlock({ circle: spec, statements: 'EXECUTE given;', given: text(statement) })
-  return schemaTransaction(spec.schema, [run, ...repairGrants(spec, statement)], { pass, lockTimeoutMs })
+  const list = [powerlessBlock({ circle: spec, statements: EXECUTE_FILE }), ...repairGrants(spec, statement)]
+  return schemaTransaction(spec.schema, list, { pass, lockTimeoutMs }, [fileGiven(statement)])
 }

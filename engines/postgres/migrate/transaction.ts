@@ -6,7 +6,7 @@ import { block, text } from '../sql/quote.ts'
 import { type Bindable, bind } from './bind.ts'
 import { GUARD_VARIABLES, guardStatements } from './guard-statements.ts'
 import { type EventKind, type EventRow, insertEvent, isApplied, lastEvent } from './ledger.ts'
-import { powerless } from './powerless.ts'
+import { EXECUTE_FILE, FILE, fileGiven, powerless } from './powerless.ts'
 import { repairGrants } from './repair-grants.ts'
 
 /** SQLSTATE of our own: the ledger holds another text of that version. */
@@ -55,51 +55,54 @@ export function fileTransaction(target: Migration, frame: Frame): string {
     target,
     `IF last.event IS NULL OR NOT ${isApplied('last.event')} THEN
   begun := clock_timestamp();
-  ${powerless({ circle: spec, statements: 'EXECUTE given;', given: 'file' })}
+  ${powerless({ circle: spec, statements: EXECUTE_FILE })}
   ${recordOf('apply', spec, frame.account, { body, startedAt: 'begun' })};
 ELSIF last.checksum <> ${text(spec.checksum)} THEN
   ${spec.repair ? `${recordOf('repair', spec, frame.account, { body })};` : RAISE_CHANGED}
 END IF;`,
   )
-  return whole(spec, [run, ...repairGrants(spec, spec.body)], frame)
+  return whole(target, [run, ...repairGrants(spec, spec.body)], frame)
 }
 
 /** What undoes a file and its ledger row as one message, or nothing where the file is not applied. */
 export function reversalTransaction(target: Reversal, frame: Frame): string {
   const { spec } = target
   const { down } = spec
-  const statements = `${guardStatements(spec.schema, down.guards)}\nEXECUTE given;`
+  const statements = `${guardStatements(spec.schema, down.guards)}\n${EXECUTE_FILE}`
   const run = runBlock(
     target,
     `IF last.checksum <> ${text(spec.checksum)} AND ${isApplied('last.event')} THEN
   ${RAISE_CHANGED}
 ELSIF ${isApplied('last.event')} THEN
   begun := clock_timestamp();
-  ${powerless({ circle: spec, statements, declare: GUARD_VARIABLES, given: 'file' })}
+  ${powerless({ circle: spec, statements, declare: GUARD_VARIABLES })}
   ${recordOf('revert', spec, frame.account, { body: text(down.body), startedAt: 'begun' })};
 END IF;`,
   )
-  return whole(spec, [run, ...repairGrants(spec, down.body)], frame)
+  return whole(target, [run, ...repairGrants(spec, down.body)], frame)
 }
 
 function runBlock(target: Migration | Reversal, statements: string): string {
-  const declare = `last record; x record; begun timestamptz; file CONSTANT text := ${text(sentText(target))};`
+  const declare = `last record; x record; begun timestamptz; file CONSTANT text := ${FILE};`
   return block(`${lastEvent(target.spec, 'm.event, m.checksum INTO last')};\n${statements}`, declare)
 }
 
 const RAISE_CHANGED = `RAISE EXCEPTION USING ERRCODE = '${CHANGED}', MESSAGE = 'another text was applied';`
 
-function whole({ schema }: Recorded, list: readonly string[], frame: Frame): string {
-  return [schemaTransaction(schema, list, frame), ...FORGET].join(';\n')
+function whole(target: Migration | Reversal, list: readonly string[], frame: Frame): string {
+  const given = [fileGiven(sentText(target))]
+  return [schemaTransaction(target.spec.schema, list, frame, given), ...FORGET].join(';\n')
 }
 
-/** One transaction at a time for each schema, whoever runs it. */
+/** One transaction at a time for each schema, whoever runs it. `selected` is evaluated first. */
 export function schemaTransaction(
   schema: string,
   list: readonly string[],
   { pass, lockTimeoutMs }: Omit<Frame, 'account'>,
+  selected: readonly string[] = [],
 ): string {
-  return transactionOf(pass, [`SELECT pg_advisory_xact_lock(${lockKey(schema)})`, ...list], lockTimeoutMs)
+  const opening = `SELECT ${[`pg_advisory_xact_lock(${lockKey(schema)})`, ...selected].join(', ')}`
+  return transactionOf(pass, [opening, ...list], lockTimeoutMs)
 }
 
 /** Writes a row of the ledger. `values` are expressions; where nothing is said of it, nothing ran. */
