@@ -6,14 +6,13 @@ import type { MigrationFile } from '../../model.ts'
 import { codeOf } from '../errors.ts'
 import { beginning, LOCK_TIMEOUT, passOf } from '../fence.ts'
 import { textOf } from '../migrate/outside.ts'
-import { powerlessBlock } from '../migrate/powerless.ts'
+import { EXECUTE_FILE, fileGiven, powerlessBlock } from '../migrate/powerless.ts'
 import { sentText } from '../migrate/transaction.ts'
 import type { Circle, Migration } from '../model.ts'
 import { circle, gateName } from '../names.ts'
 import { tenantResources } from '../resources.ts'
 import { reader, type Server } from '../session.ts'
 import { PREVIEW } from '../sql/context.ts'
-import { text } from '../sql/quote.ts'
 import { sharedTableStatements } from '../sql/rows.ts'
 import { changeStatements } from '../statements.ts'
 import { inTransaction } from './in-transaction.ts'
@@ -119,9 +118,8 @@ async function bodiesOf(file: Migration): Promise<readonly string[]> {
 }
 
 async function runOne(client: PoolClient, body: string, at: Circle): Promise<void> {
-  await client.query(
-    [LOCK_TIMEOUT, powerlessBlock({ circle: at, statements: 'EXECUTE given;', given: text(body) })].join(';\n'),
-  )
+  const run = powerlessBlock({ circle: at, statements: EXECUTE_FILE })
+  await client.query([LOCK_TIMEOUT, `SELECT ${fileGiven(body)}`, run].join(';\n'))
 }
 
 async function lookAt(client: PoolClient, schema: string): Promise<Replayed> {

@@ -1,6 +1,6 @@
 import { LOCK_TIMEOUT } from '../fence.ts'
 import { retire } from '../migrate/ledger.ts'
-import { powerlessBlock } from '../migrate/powerless.ts'
+import { EXECUTE_FILE, fileGiven, powerlessBlock } from '../migrate/powerless.ts'
 import type { Circle, DefaultPrivileges, SchemaObject, SchemaResource } from '../model.ts'
 import type { SqlContext } from './context.ts'
 import { block, name, nameArray, text } from './quote.ts'
@@ -150,6 +150,7 @@ END LOOP;`,
 
 /** As the owner, who may do nothing elsewhere. Bodies are not checked: they may name what is made after them. */
 export function schemaObjectStatements({ spec }: SchemaObject): readonly string[] {
-  const statements = 'SET LOCAL check_function_bodies = off;\n  EXECUTE given;'
-  return [LOCK_TIMEOUT, powerlessBlock({ circle: spec, statements, given: text(spec.statements.join(';\n')) })]
+  const statements = `SET LOCAL check_function_bodies = off;\n  ${EXECUTE_FILE}`
+  const given = `SELECT ${fileGiven(spec.statements.join(';\n'))}`
+  return [LOCK_TIMEOUT, given, powerlessBlock({ circle: spec, statements })]
 }
