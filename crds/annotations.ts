@@ -4,7 +4,10 @@ import { GROUP } from './common.ts'
 export const ANNOTATIONS = {
   /** Nothing is written anywhere for the object until it is taken away. */
   paused: `${GROUP}/paused`,
-  /** Value: the hash of the plan (`status.plan.hash`) that may run. Any other plan is still held. */
+  /**
+   * Value: the hash of the plan (`status.plan.hash`) that may run, and on a Database of the rollout (`status.rollout.approve`);
+   * several are separated by blanks or commas. Anything else is still held.
+   */
   approved: `${GROUP}/approved`,
   /** Objects of the wanted names that carry no mark may be taken over. */
   adopt: `${GROUP}/adopt`,
@@ -43,6 +46,11 @@ export type Placement = Readonly<Record<string, string>>
 export function isSet(annotations: Readonly<Record<string, string>> | undefined, name: string): boolean {
   const value = annotations?.[name]
   return value !== undefined && value !== 'false'
+}
+
+/** Whether the value of `approved` names this hash. */
+export function approves(value: string | undefined, hash: string | undefined): boolean {
+  return hash !== undefined && (value?.split(/[\s,]+/).includes(hash) ?? false)
 }
 
 /** The stored placement; undefined when there is none or it is not a map of strings. */

@@ -4,8 +4,9 @@ import { clip, type Immutable, MESSAGE_MAX, mapBy } from './common.ts'
 /**
  * Ready, Reconciling and Stalled as kstatus reads them: Reconciling and Stalled are there only while they are True.
  * Isolated: proof that the tenant reads nothing of another. AccessControl: the servers can hold users and policies.
- * Held: changes wait for a person (mode Plan, approval, pause). Suspended: logins are blocked. SchemaDrifted: tables are not as
- * the SQL files make them; there only while that is so or cannot be judged.
+ * Held: changes wait for a person (mode Plan, approval, pause). Suspended: logins are blocked. RolledOut: the SQL files
+ * have come to everybody. SchemaDrifted: tables are not as the SQL files make them; there only while that is so or cannot be
+ * judged.
  */
 export const CONDITION_TYPES = [
   'Ready',
@@ -16,6 +17,7 @@ export const CONDITION_TYPES = [
   'Held',
   'Suspended',
   'SchemaDrifted',
+  'RolledOut',
 ] as const
 export type ConditionType = (typeof CONDITION_TYPES)[number]
 

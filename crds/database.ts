@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import {
   type API_VERSION,
-  ATOMIC,
   DELETION_POLICIES,
   dnsLabel,
   dnsSubdomain,
@@ -20,9 +19,9 @@ import {
   SET,
 } from './common.ts'
 import { conditions } from './conditions.ts'
-import { driftFields } from './drift.ts'
 import { conditionPath, type KindDefinition } from './kind.ts'
 import { plan } from './plan.ts'
+import { rolloutStatus, schema, schemaProgress } from './schema.ts'
 
 const COUNT_MAX = 2_147_483_647
 
@@ -78,24 +77,6 @@ const namespaces = z
       message: 'give a selector with from: Selector, and only then',
     }),
   )
-
-const schema = z.object({
-  sources: z
-    .array(
-      z.object({
-        configMapRef: z
-          .object({ name: dnsSubdomain.describe('Name of the ConfigMap.') })
-          .describe("ConfigMap in the Database's namespace. Each key is a file such as 0001_users.sql."),
-      }),
-    )
-    .min(1)
-    .max(32)
-    .meta(ATOMIC)
-    .describe(
-      'Where the SQL files are. The files of all sources together are applied in the order of the numbers that their names begin with, each once.',
-    ),
-  ...driftFields,
-})
 
 export const databaseSpec = z
   .object({
@@ -220,6 +201,7 @@ const shardStatus = z.object({
   tables: z.int().min(0).max(COUNT_MAX).optional().describe('Tables on the shard.'),
   tenants: z.int().min(0).max(COUNT_MAX).optional().describe('Tenants placed on the shard.'),
   schemaVersion: engineName.optional().describe('Version of the last SQL file applied to the shared tables.'),
+  ...schemaProgress,
   message: message.optional().describe('What is wrong and what to do. Absent when all is well.'),
 })
 
@@ -242,6 +224,7 @@ export const databaseStatus = z.object({
     .max(COUNT_MAX)
     .optional()
     .describe('Schemas that are not as the SQL files make them. Absent: none that is known of.'),
+  rollout: rolloutStatus.optional().describe('How the SQL files come to the tenants. Absent: there are no files.'),
   shards: z.array(shardStatus).max(64).meta(mapBy('name')).optional().describe('What was found on each shard.'),
   plan: plan.optional().describe('Changes to what the Database itself owns that are still to be made.'),
 })
@@ -268,6 +251,8 @@ export const databaseKind: KindDefinition = {
     { name: 'Tenants', type: 'integer', jsonPath: '.status.tenants' },
     { name: 'Schema', type: 'string', jsonPath: '.status.schemaVersion', description: 'Version of the last SQL file' },
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
+    { name: 'Rollout', type: 'string', jsonPath: '.status.rollout.state', priority: 1 },
+    { name: 'At Target', type: 'integer', jsonPath: '.status.rollout.counts.atTarget', priority: 1 },
     { name: 'Reason', type: 'string', jsonPath: conditionPath('Ready', 'reason'), priority: 1 },
     { name: 'Message', type: 'string', jsonPath: conditionPath('Ready', 'message'), priority: 1 },
   ],

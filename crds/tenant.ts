@@ -19,6 +19,7 @@ import {
 import { conditions } from './conditions.ts'
 import { conditionPath, type KindDefinition } from './kind.ts'
 import { plan } from './plan.ts'
+import { schemaProgress } from './schema.ts'
 
 const databaseRef = z.object({
   name: dnsSubdomain.describe('Name of the Database.'),
@@ -140,6 +141,7 @@ const databaseStatus = z.object({
     .optional()
     .describe('Prefix of every Redis key of the tenant, with the braces that keep it in one slot.'),
   schemaVersion: engineName.optional().describe('Version of the last SQL file that was applied.'),
+  ...schemaProgress,
   secretName: dnsSubdomain.optional().describe('Secret with the credentials.'),
   login: engineName.optional().describe('User that the application logs in as.'),
   credential: z

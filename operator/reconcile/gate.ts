@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { approves } from '@tenantry/crds/annotations.ts'
 import type { Change } from '@tenantry/engines/model.ts'
 import type { Gated, Held, HeldReason, Policy } from './model.ts'
 
@@ -10,7 +11,7 @@ export function gate(policy: Policy, changes: readonly Change[], planHash?: stri
   const wanted = policy.retain ? changes.filter((change) => !dropsData(change)) : changes
   const stop = stopsAll(policy, wanted)
   if (stop) return { run: [], held: wanted.map((change) => ({ change, reason: change.blocked?.code ?? stop })) }
-  const approved = policy.approved !== undefined && policy.approved === planHash
+  const approved = approves(policy.approved, planHash)
   const run: Change[] = []
   const held: Held[] = []
   for (const change of wanted) {

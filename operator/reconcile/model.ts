@@ -14,7 +14,7 @@ export interface Policy {
   readonly retain: boolean
   /** Unmarked look-alikes may be taken over. */
   readonly adopt: boolean
-  /** The plan hash that a person approved. */
+  /** The plan hashes that a person approved, as the annotation holds them. */
   readonly approved: string | undefined
 }
 
