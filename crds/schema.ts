@@ -132,6 +132,7 @@ export const rolloutStatus = z.object({
     .describe('What it does now. Halted: more files failed than maxFailures allows; Refused: see message.'),
   from: engineName.optional().describe('Version that the tenants had before.'),
   target: engineName.optional().describe('Version that it brings the tenants to.'),
+  rollback: z.boolean().optional().describe('It undoes the files above its target.'),
   refused: engineName.optional().describe('Version of the file that is not rolled out, nor any after it; see message.'),
   wave: z.int().min(0).max(32).optional().describe('Which wave is open. 0 is the canary, if there is one.'),
   waves: z.int().min(0).max(32).optional().describe('Number of the last wave.'),
