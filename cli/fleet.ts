@@ -3,6 +3,8 @@ import type { Tenant } from '@tenantry/crds/tenant.ts'
 import type { Connection, MigrationFile, Resource, SchemaSubject } from '@tenantry/engines/model.ts'
 import { databaseName, objectName } from '@tenantry/engines/names.ts'
 import { postgres } from '@tenantry/engines/postgres/engine.ts'
+import { Analyst } from '@tenantry/operator/analysis/analyst.ts'
+import { systemClock } from '@tenantry/operator/clock.ts'
 import { SourceFiles } from '@tenantry/operator/kinds/database/source-files.ts'
 import { decodeDatabase, decodeTenant, defectOf } from '@tenantry/operator/kinds/decode.ts'
 import { placesOf } from '@tenantry/operator/kinds/placements.ts'
@@ -50,7 +52,6 @@ export async function readFleet(client: KubeClient, name: Name, only: Name | und
     throw new CommandError(`Tenant ${keyOf(only)} has no database that refers to ${keyOf(name)}`)
   }
   const placed = referring.map((tenant) => ({ tenant, shard: shardOf(tenant, name) }))
-  const files = new SourceFiles({ get: (_, type, ref) => client.get(type, ref) })
   const shards = database.spec.shards.map(async (shard): Promise<FleetShard> => {
     const here = placed.filter((one) => one.shard === shard.name).map(({ tenant }) => tenant)
     const members = shared ? sharedMember(database, here, only) : here.map((tenant) => memberOf(database, tenant))
@@ -59,7 +60,7 @@ export async function readFleet(client: KubeClient, name: Name, only: Name | und
   return {
     database,
     shared,
-    files: await files.read(database),
+    files: await readFiles(client, database),
     shards: (await Promise.all(shards)).filter(({ members }) => members.length > 0),
     unplaced: placed.filter(({ shard }) => shard === undefined).map(({ tenant }) => keyOf(tenant.metadata)),
   }
@@ -80,6 +81,16 @@ export function wantedOf({ database, files, shared }: Fleet, { schema, tenant }:
     files,
   }
   return postgres.tenantResources({ ...input, ...(tenant !== undefined && { tenant }) })
+}
+
+/** As the operator reads them. */
+async function readFiles(client: KubeClient, database: Database): Promise<readonly MigrationFile[]> {
+  const analyst = new Analyst({ clock: systemClock })
+  try {
+    return await new SourceFiles({ get: (_, type, ref) => client.get(type, ref) }, analyst).read(database)
+  } finally {
+    await analyst.close()
+  }
 }
 
 async function readDatabase(client: KubeClient, name: Name): Promise<Database> {

@@ -4,7 +4,7 @@ import { LABEL_MANAGED } from '@tenantry/crds/annotations.ts'
 import { GROUP, VERSION } from '@tenantry/crds/common.ts'
 import type { Database } from '@tenantry/crds/database.ts'
 import type { Tenant } from '@tenantry/crds/tenant.ts'
-import { Semaphore } from '@tenantry/engines/semaphore.ts'
+import { Analyst } from './analysis/analyst.ts'
 import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { PRIORITY_OF, type Queues, runController } from './controllers.ts'
@@ -12,8 +12,6 @@ import { runResyncs } from './kinds/database/resync.ts'
 import { SourceFiles } from './kinds/database/source-files.ts'
 import { decodeDatabase, decodeTenant } from './kinds/decode.ts'
 import { runDriftLooks } from './kinds/drift/look.ts'
-import { DriftRecords } from './kinds/drift/records.ts'
-import { Placements } from './kinds/placements.ts'
 import { keepSecret, STORED_SECRETS } from './kinds/tenant/stored-secret.ts'
 import { createClient, type KubeClient } from './kube/client.ts'
 import { createRecorder } from './kube/events.ts'
@@ -22,6 +20,7 @@ import type { Informer } from './kube/informer.ts'
 import { createInformer } from './kube/reflector.ts'
 import type { RequestRecord } from './kube/requests.ts'
 import { type KubeObject, keyOf, NAMESPACES, type ResourceType, SECRETS } from './kube/types.ts'
+import { createMemory } from './memory.ts'
 import type { PaceOptions } from './queue/pace.ts'
 import { WorkQueue } from './queue/work-queue.ts'
 import { References } from './references.ts'
@@ -54,6 +53,9 @@ const PACE = { burst: 20, refillMs: 100 } as const
 
 /** Nor by more whole reads of a shard, which are costly. */
 const RESYNC_PACE = { burst: 4, refillMs: 500 } as const
+
+/** So long the news of tenants in a rollout are gathered before their Database looks at them. */
+const PROGRESS_MS = 1_000
 
 /** How long a server that did not answer is left alone. */
 const COOL_DOWN_MS = 5_000
@@ -114,6 +116,7 @@ export function startOperator(options: OperatorOptions): Operator {
       world.references.close()
       await world.recorder.flush()
       await world.shards.close()
+      await world.analyst.close()
       await term.current?.release()
       await client.close()
     },
@@ -173,6 +176,7 @@ function connectMetrics({ tenants, databases, shards, drift }: World, metrics: M
       metrics.countConditions(kind, key, store.get(key))
     })
   }
+  metrics.tellRollouts(() => databases.store.list())
   metrics.tellPools(() => shards.shards().map(({ engine, use }) => ({ engine: engine.name, ...use })))
   metrics.tellSnapshotAges(() =>
     shards
@@ -221,6 +225,7 @@ function createWorld(
     open: (type, { namespace, name }) => informer(type, { namespace, fieldSelector: `metadata.name=${name}` }),
     onChange: (databases, content) => onReference(world, databases, content),
   })
+  const analyst = new Analyst({ clock: systemClock })
   const world: World = {
     installation: config.installation,
     client: writesInTerm(client, () => term.current?.isOver() ?? true),
@@ -236,16 +241,15 @@ function createWorld(
     namespaces: informer(NAMESPACES),
     references,
     shards: createShardPool({ ...options, tracing }, references, () => term.current?.epoch ?? 0),
-    placements: new Placements(),
-    files: new SourceFiles(references),
-    lastResync: new Map(),
-    heldSecrets: new Map(),
-    comparing: new Semaphore(1),
-    drift: new DriftRecords(),
-    driftDue: new Map(),
+    files: new SourceFiles(references, analyst),
+    analyst,
+    ...createMemory(),
     deposed: () => term.current?.end(),
     enqueue: (kind, key, cause) => {
       if (term.current) queues[kind].add(key, { priority: PRIORITY_OF[cause] })
+    },
+    progress: (database) => {
+      if (term.current) queues.Database.add(database, { priority: PRIORITY_OF.change, afterMs: PROGRESS_MS })
     },
     resync: (shard) => queues.Shard.add(shard),
     lookForDrift: (shard) => queues.Drift.add(shard),

@@ -2,6 +2,8 @@ import { ANNOTATIONS } from '@tenantry/crds/annotations.ts'
 import type { Database } from '@tenantry/crds/database.ts'
 import type { Tenant } from '@tenantry/crds/tenant.ts'
 import { Slices } from '@tenantry/engines/slices.ts'
+import { isFinished } from './kinds/database/rollout/reach.ts'
+import { newlyReached } from './kinds/database/rollout/reached.ts'
 import { placesOf } from './kinds/placements.ts'
 import { isQuiet } from './kinds/tenant/compare.ts'
 import type { StoredSecret } from './kinds/tenant/stored-secret.ts'
@@ -64,12 +66,30 @@ function onTenant(world: World, { type, object, previous, source }: StoreChange<
   const key = keyOf(object)
   if (type === 'deleted') {
     world.placements.forget(key)
+    world.brakes.forgetUnit(key)
     for (const database of databasesOf(object)) enqueueIfGoing(world, database)
+    tellRollouts(world, object, previous)
     return
   }
   for (const place of placesOf(object).values()) world.placements.put(key, place)
+  tellRollouts(world, object, previous)
   if (source === 'write') return
   if (type === 'added' || isNew(object, previous)) world.enqueue('Tenant', key, causeOf(object, 'change'))
+}
+
+/** A rollout under way goes on when a tenant has come further, or goes, or is woken. */
+function tellRollouts(world: World, tenant: Tenant, previous: Tenant | undefined): void {
+  for (const database of databasesOf(tenant)) {
+    const rollout = world.databases.store.get(database)?.status?.rollout
+    if (rollout && !isFinished(rollout) && standsOtherwise(tenant, previous)) world.progress(database)
+  }
+}
+
+function standsOtherwise(tenant: Tenant, previous: Tenant | undefined): boolean {
+  if (!previous || previous === tenant || isNew(tenant, previous)) return true
+  const view = ({ status }: Tenant): string =>
+    JSON.stringify(status?.databases?.map((one) => [one.name, one.schemaState, one.schemaDigest, one.schemaVersion]))
+  return view(tenant) !== view(previous)
 }
 
 function onDatabase(world: World, { type, object, previous, source }: StoreChange<Database>): void {
@@ -80,6 +100,7 @@ function onDatabase(world: World, { type, object, previous, source }: StoreChang
     else compareTenants(world, key)
     return
   }
+  for (const tenant of newlyReached(world, object, previous)) world.enqueue('Tenant', tenant, 'change')
   const changed = changedShards(object, previous)
   if (changed.size > 0) enqueueTenants(world, key, 'change', (shard) => shard === undefined || changed.has(shard))
 }

@@ -1,7 +1,9 @@
 import type { Database } from '@tenantry/crds/database.ts'
 import type { Tenant } from '@tenantry/crds/tenant.ts'
 import type { Semaphore } from '@tenantry/engines/semaphore.ts'
+import type { Analyst } from './analysis/analyst.ts'
 import type { Clock } from './clock.ts'
+import type { Brakes } from './kinds/database/rollout/brakes.ts'
 import type { SourceFiles } from './kinds/database/source-files.ts'
 import type { DriftRecords } from './kinds/drift/records.ts'
 import type { Placements } from './kinds/placements.ts'
@@ -52,6 +54,11 @@ export interface World {
   readonly shards: ShardPool
   readonly placements: Placements
   readonly files: SourceFiles
+  /** Reads SQL files in a thread of its own. */
+  readonly analyst: Analyst
+  readonly brakes: Brakes
+  /** When the counts of each Database's rollout were last written because they had moved, in monotonic milliseconds. */
+  readonly lastCounted: Map<string, number>
   /** When each Database last resynced its tenants, in monotonic milliseconds. */
   readonly lastResync: Map<string, number>
   /** When a finalizer was last put on each connection Secret, by `namespace/name`, in monotonic milliseconds. */
@@ -68,6 +75,8 @@ export interface World {
   readonly deposed: () => void
   /** Asks for a reconcile. Before this process leads nothing is asked for: the first look decides from what is known then. */
   readonly enqueue: (kind: Kind, key: string, cause: Cause) => void
+  /** A tenant has come further in the rollout of a Database, by `namespace/name`: it is looked at before long, once for many. */
+  readonly progress: (database: string) => void
   /** Asks for a shard, by `namespace/database/shard`, to be read as a whole and its tenants to be compared with what is found. */
   readonly resync: (shard: string) => void
 }

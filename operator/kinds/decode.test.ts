@@ -100,11 +100,14 @@ describe('a deletion', () => {
   })
 })
 
-test('labels and annotations of others are not kept, and ours are', () => {
+test('annotations of others are not kept, and ours are; of labels a Tenant keeps as many as anybody needs', () => {
   const annotations = { 'tenantry.dev/paused': 'true', 'example.com/note': 'x'.repeat(10_000) }
   const heavy = { ...metadata, labels: { 'example.com/a': 'b' }, annotations }
-  expect(tenantOf({ databases: [entry] }, { metadata: heavy }).metadata).toEqual({
-    ...metadata,
-    annotations: { 'tenantry.dev/paused': 'true' },
-  })
+  const kept = { ...metadata, annotations: { 'tenantry.dev/paused': 'true' } }
+  expect(tenantOf({ databases: [entry] }, { metadata: heavy }).metadata).toEqual({ ...kept, labels: heavy.labels })
+  const labels = Object.fromEntries(Array.from({ length: 33 }, (_, i) => [`example.com/${i}`, 'b']))
+  expect(tenantOf({ databases: [entry] }, { metadata: { ...heavy, labels } }).metadata).toEqual(kept)
+  const database = { engine: 'Redis', isolation: 'Prefix', shards }
+  const labelled = { spec: database, metadata: heavy } as unknown as Database
+  expect(decodeDatabase(labelled).metadata).toEqual(kept)
 })

@@ -31,6 +31,8 @@ export function decodeDatabase(object: Database): Database {
 }
 
 interface Form<S extends object> {
+  /** Whether anybody reads its labels. */
+  readonly labels: boolean
   readonly spec: z.ZodObject
   readonly status: z.ZodObject
   readonly rules: (spec: S) => readonly Flaw[]
@@ -43,6 +45,7 @@ interface Form<S extends object> {
 }
 
 const TENANT: Form<TenantSpec> = {
+  labels: true,
   spec: tenantSpec,
   status: tenantStatus,
   rules: tenantRules,
@@ -52,6 +55,7 @@ const TENANT: Form<TenantSpec> = {
 }
 
 const DATABASE: Form<DatabaseSpec> = {
+  labels: false,
   spec: databaseSpec,
   status: databaseStatus,
   rules: databaseRules,
@@ -82,7 +86,7 @@ function decode<T extends Kept>(object: T, form: Form<T['spec']>): T {
   const { spec, defect } = decodeSpec(object.spec, form)
   return {
     ...object,
-    metadata: lean(metadata),
+    metadata: lean(metadata, form.labels),
     spec,
     ...(status !== undefined && { status: decodeStatus(status, form.status) }),
     ...(defect && { defect }),
@@ -118,11 +122,20 @@ function decodeStatus<S extends object>(status: S, schema: z.ZodObject): S {
 }
 
 /** Ten thousand objects with a megabyte of labels each must not be ten gigabytes here. */
-function lean<M extends Kept['metadata']>(metadata: M): M {
-  const { annotations, labels: _, ...kept } = metadata as M & { labels?: unknown }
+function lean<M extends Kept['metadata']>(metadata: M, labelled: boolean): M {
+  const { annotations, labels = {}, ...kept } = metadata as M & { labels?: Readonly<Record<string, string>> }
   const ours = Object.entries(annotations ?? {}).filter(([name]) => name.startsWith(`${GROUP}/`))
-  return { ...kept, ...(ours.length > 0 && { annotations: Object.fromEntries(ours) }) } as M
+  const told = labelled ? Object.entries(labels) : []
+  const few = told.length > 0 && told.length <= MOST_LABELS
+  return {
+    ...kept,
+    ...(ours.length > 0 && { annotations: Object.fromEntries(ours) }),
+    ...(few && { labels: Object.fromEntries(told) }),
+  } as M
 }
+
+/** Whoever has more has no labels here, and is chosen by none. */
+const MOST_LABELS = 32
 
 const MOST_TOLD = 5
 

@@ -21,6 +21,11 @@ export interface RequestOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+export interface GetOptions extends RequestOptions {
+  /** With managedFields, which are left out otherwise. */
+  readonly whole?: boolean | undefined
+}
+
 export interface SelectOptions extends RequestOptions {
   /** Absent: every namespace. */
   readonly namespace?: string | undefined
@@ -77,7 +82,7 @@ export interface KubeClient {
   /** What was sent so far. */
   readonly requests: RequestCounts
   /** The object, or undefined when there is none. */
-  get<T extends KubeObject>(type: ResourceType<T>, ref: ObjectRef, options?: RequestOptions): Promise<T | undefined>
+  get<T extends KubeObject>(type: ResourceType<T>, ref: ObjectRef, options?: GetOptions): Promise<T | undefined>
   /** One page. */
   list<T extends KubeObject>(type: ResourceType<T>, options?: ListOptions): Promise<Page<T>>
   /** Events until the server closes the stream, always with bookmarks. Never retried. The request is made at the first `next`. */
@@ -127,9 +132,10 @@ type Send = (type: ResourceType, target: Target, call: Omit<Call, 'path'> & { ab
 
 function readsOver(send: Send): Pick<KubeClient, 'get' | 'list' | 'watch'> {
   return {
-    get: async (type, { namespace, name }, { signal } = {}) => {
+    get: async (type, { namespace, name }, { signal, whole } = {}) => {
       const answer = await send(type, { verb: 'get', namespace, name }, { method: 'GET', signal, absentIs: 404 })
-      return answer.status === 404 ? undefined : tidy(type, answer.body as never)
+      if (answer.status === 404) return undefined
+      return whole ? (answer.body as never) : tidy(type, answer.body as never)
     },
     list: async (type, { namespace, signal, ...query } = {}) => {
       const answer = await send(type, { verb: 'list', namespace, query }, { method: 'GET', signal })

@@ -7,6 +7,13 @@ export interface OwnerReference {
   readonly blockOwnerDeletion?: boolean
 }
 
+/** Who set fields of an object, and when. */
+export interface ManagedField {
+  readonly manager?: string
+  readonly time?: string
+  readonly subresource?: string
+}
+
 export interface ObjectMeta {
   readonly name: string
   readonly namespace?: string
@@ -19,6 +26,8 @@ export interface ObjectMeta {
   readonly creationTimestamp?: string
   readonly deletionTimestamp?: string
   readonly ownerReferences?: readonly OwnerReference[]
+  /** Only of what was asked for as a whole. */
+  readonly managedFields?: readonly ManagedField[]
 }
 
 /** Any object of the Kubernetes API. Treated as immutable by everybody who holds one. */

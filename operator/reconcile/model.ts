@@ -1,6 +1,6 @@
 /** What flows through the pipeline: targets in, a plan in the middle, outcomes out. */
 import type { AppError } from '@tenantry/crds/errors.ts'
-import type { Change, Resource, SecretReader } from '@tenantry/engines/model.ts'
+import type { Change, Resource, Run, SecretReader } from '@tenantry/engines/model.ts'
 import type { Shard } from '../shards/shard.ts'
 
 export type Kind = 'Tenant' | 'Database'
@@ -32,6 +32,10 @@ export interface Target {
   readonly more?: () => readonly Change[]
   /** Told of changes that were tried, whatever became of them. */
   readonly tried?: (changes: readonly Change[]) => void
+  /** The rollout that SQL files are applied for. */
+  readonly run?: Run
+  /** Asked when its turn on the server has come. Absent: every change may begin. */
+  readonly mayBegin?: (change: Change) => boolean
 }
 
 export type HeldReason = 'Paused' | 'PlanOnly' | 'AwaitingApproval' | 'Conflict' | 'MigrationChanged'

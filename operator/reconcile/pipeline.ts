@@ -1,5 +1,5 @@
 import { type AppError, asAppError } from '@tenantry/crds/errors.ts'
-import type { Change, Owner } from '@tenantry/engines/model.ts'
+import type { Batch, Change, Owner } from '@tenantry/engines/model.ts'
 import { gate, hashOf } from './gate.ts'
 import type { Gated, Outcome, Target, TargetOutcome } from './model.ts'
 
@@ -62,17 +62,21 @@ async function act(owner: Owner, part: Planned, signal: AbortSignal): Promise<Ta
   if (part.error) return { ...still, error: part.error }
   if (gated.run.length === 0) return still
   try {
-    const applied = await target.shard.apply(
-      { owner, changes: gated.run, secrets: target.secrets },
-      target.scope,
-      signal,
-    )
+    const applied = await target.shard.apply(() => batchOf(owner, part), target.scope, signal)
     target.tried?.(applied.failed ? [...applied.done, applied.failed.change] : applied.done)
     const outcome = await lookAgain(owner, part, applied.done, signal)
     return applied.failed ? { ...outcome, error: applied.failed.error } : outcome
   } catch (error) {
     return { ...still, remaining: gated.run, error: asAppError(error, `apply to ${target.shard.id}`) }
   }
+}
+
+/** What may begin now that its turn has come. What may not holds back all behind it. */
+function batchOf(owner: Owner, { target, gated }: Planned): Batch {
+  const { secrets, run, mayBegin } = target
+  const stop = mayBegin ? gated.run.findIndex((change) => !mayBegin(change)) : -1
+  const changes = stop < 0 ? gated.run : gated.run.slice(0, stop)
+  return { owner, changes, secrets, ...(run && { run }) }
 }
 
 /** A green status rests on what was read after the apply, not on the apply having thrown nothing; a red one tells how far it got. */

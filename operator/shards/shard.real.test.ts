@@ -56,7 +56,7 @@ describe('a shard', () => {
     const { name, wanted } = acme(owner)
     const found = await shard.read([name], signal)
     const batch = { owner, changes: redis.diff(owner, wanted, found as never), secrets: () => 'p'.repeat(40) }
-    const apply = (changes: readonly Change[]) => shard.apply({ ...batch, changes }, [name], signal)
+    const apply = (changes: readonly Change[]) => shard.apply(() => ({ ...batch, changes }), [name], signal)
     await shard.resync(async (known) => {
       expect(known([name])).toBe(known(['t_other']))
       await apply(batch.changes)
@@ -75,10 +75,10 @@ describe('a shard', () => {
     const { name, wanted } = acme(owner)
     const changes = redis.diff(owner, wanted, (await shard.read([name], signal)) as never)
     const reading = shard.resync(async (known) => expect(known([name])).toBeUndefined())
-    await shard.apply({ owner, changes, secrets: () => 'p'.repeat(40) }, [name], signal)
+    await shard.apply(() => ({ owner, changes, secrets: () => 'p'.repeat(40) }), [name], signal)
     await reading
     const drops = redis.diff(owner, [], (await shard.read([name], signal)) as never)
-    await shard.apply({ owner, changes: drops, secrets: () => '' }, [name], signal)
+    await shard.apply(() => ({ owner, changes: drops, secrets: () => '' }), [name], signal)
   })
 
   test('is asked nothing more for a while once it did not answer, until its health is looked at again', async () => {

@@ -93,12 +93,15 @@ export class Shard {
     return { running: this.#running, waiting: this.#applies.waiting, limit: this.#options.maxConcurrentApplies }
   }
 
-  async apply(batch: Batch, scope: readonly string[], signal: AbortSignal): Promise<Applied> {
+  /** `batch` is asked for when its turn comes. */
+  async apply(batch: () => Batch, scope: readonly string[], signal: AbortSignal): Promise<Applied> {
     return await this.#applies.run(async () => {
+      const now = batch()
+      if (now.changes.length === 0) return { done: [] }
       this.#touch(scope)
       try {
         const errorIn = ({ failed }: Applied) => failed?.error
-        return await this.#call('apply', () => this.#options.session.apply(batch, signal), { errorIn })
+        return await this.#call('apply', () => this.#options.session.apply(now, signal), { errorIn })
       } finally {
         this.#touch(scope)
       }

@@ -8,13 +8,14 @@ import { createDriftMetrics, type DriftMetrics } from './drift-metrics.ts'
 import { registerEventLoopMetrics } from './event-loop-metrics.ts'
 import { createInformerMetrics } from './informer-metrics.ts'
 import { createQueueMetrics } from './queue-metrics.ts'
+import { type RolloutMetrics, registerRolloutMetrics } from './rollout-metrics.ts'
 import { createShardMetrics, type ShardMetrics } from './shard-metrics.ts'
 
 /** How a reconcile ended. `terminal`: an error that is not retried before the spec changes. */
 export type ReconcileResult = 'success' | 'requeue' | 'requeue_after' | 'error' | 'terminal'
 
-/** Everything the operator counts, under controller-runtime's names where it has one. No label holds an object's name. */
-export interface Metrics extends ShardMetrics, DriftMetrics {
+/** Everything the operator counts, under controller-runtime's names where it has one. No label holds a tenant's name. */
+export interface Metrics extends ShardMetrics, DriftMetrics, RolloutMetrics {
   readonly registry: Registry
   /** For one controller's queue, which is named after it: `tenant`. */
   queueObserver(name: string): QueueObserver
@@ -50,6 +51,7 @@ export function createMetrics(): Metrics {
     ...createEngineMetrics(registry),
     ...createShardMetrics(registry),
     ...createDriftMetrics(registry),
+    tellRollouts: registerRolloutMetrics(registry),
     countConditions: createConditionMetrics(registry),
     leading: createLeaderMetrics(registry),
   }

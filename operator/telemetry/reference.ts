@@ -13,7 +13,7 @@ const PROCESS = /^(process|nodejs)_/
 const INTRODUCTION = `# Metrics
 
 The operator serves these at \`/metrics\`. Where controller-runtime and client-go have a name for something, it is theirs, so
-that their dashboards work. No label holds the name of an object: the number of series does not grow with tenants. Times are
+that their dashboards work. No label holds the name of a tenant: the number of series does not grow with tenants. Times are
 in seconds. Beside them prom-client's own metrics of the process are there (\`process_*\`, \`nodejs_*\`).
 `
 

@@ -94,7 +94,7 @@ describe('a Database', () => {
     await op.applySecret('bad-sql', await freshPostgres())
     await op.applyFiles('bad-sql', {
       '1_good.sql': 'create table a (x int);',
-      '2_bad.sql': 'create table b (x int);\ncreat table c (x int);',
+      '2_bad.sql': 'create table b (x int);\nalter table nobody add y int;',
     })
     await op.applyDatabase({
       name: 'bad-sql',

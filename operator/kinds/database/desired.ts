@@ -1,17 +1,17 @@
 import { ANNOTATIONS, isSet } from '@tenantry/crds/annotations.ts'
 import type { Database } from '@tenantry/crds/database.ts'
 import { AppError } from '@tenantry/crds/errors.ts'
-import type { MigrationFile } from '@tenantry/engines/model.ts'
 import { databaseName } from '@tenantry/engines/names.ts'
 import type { Target } from '../../reconcile/model.ts'
 import type { Shard } from '../../shards/shard.ts'
+import type { Wanted } from './rollout/wanted.ts'
 
 /** What the Database itself owns on one shard: control schema, extensions, shared tables; nothing when it is going. Pure. */
 export function databaseTarget(
   database: Database,
   name: string,
   shard: Shard,
-  files: readonly MigrationFile[],
+  { files, reverted, run }: Wanted,
 ): Target {
   const { spec, metadata } = database
   const shared = databaseName(metadata)
@@ -19,7 +19,8 @@ export function databaseTarget(
     isolation: spec.isolation,
     shared,
     extensions: spec.extensions ?? [],
-    files: spec.isolation === 'Row' ? files : [],
+    files,
+    reverted,
   }
   return {
     label: name,
@@ -27,6 +28,7 @@ export function databaseTarget(
     scope: [shared],
     wanted: metadata.deletionTimestamp ? [] : shard.engine.databaseResources(input),
     secrets: noLogins,
+    ...(run && { run }),
     policy: {
       paused: isSet(metadata.annotations, ANNOTATIONS.paused),
       mode: spec.mode,

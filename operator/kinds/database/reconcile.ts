@@ -2,7 +2,6 @@ import { ANNOTATIONS, FINALIZER, isSet } from '@tenantry/crds/annotations.ts'
 import { parseDuration } from '@tenantry/crds/common.ts'
 import type { Database } from '@tenantry/crds/database.ts'
 import { AppError, asAppError } from '@tenantry/crds/errors.ts'
-import type { MigrationFile } from '@tenantry/engines/model.ts'
 import { databaseName } from '@tenantry/engines/names.ts'
 import { CONFIG_MAPS, SECRETS } from '../../kube/types.ts'
 import { defectStatus } from '../../reconcile/findings.ts'
@@ -21,6 +20,11 @@ import { withRepairs } from '../drift/repairs.ts'
 import { holdConnections, releaseDatabase } from './connections.ts'
 import { databaseTarget } from './desired.ts'
 import { requestResync } from './resync.ts'
+import { filesForShard } from './rollout/files-for.ts'
+import type { SchemaFile } from './rollout/plan.ts'
+import { type Progress, progressOf } from './rollout/progress.ts'
+import { rollOut } from './rollout/roll-out.ts'
+import type { Wanted } from './rollout/wanted.ts'
 import { lookAtShards, type ShardReport } from './shards.ts'
 import { configMapNames } from './source-files.ts'
 import { type DatabaseReport, databaseStatus } from './status.ts'
@@ -53,19 +57,24 @@ async function stall(world: World, database: Database, { message }: Defect): Pro
 }
 
 async function keep(world: World, key: string, seen: Database, signal: AbortSignal): Promise<Next> {
-  const { database, lookAgainMs } = await holdConnections(world, key, seen)
-  dropUnused(world, key, database)
-  const { files, problems } = await readFiles(world, database)
-  const shards = await lookAtShards(world, database)
-  const outcome = await run(world, database, { shards, files }, signal)
+  const held = await holdConnections(world, key, seen)
+  dropUnused(world, key, held.database)
+  const { files, problems } = await readFiles(world, held.database)
+  const shards = await lookAtShards(world, held.database)
+  const rolled = files
+    ? await rollOut(world, held.database, files)
+    : { database: held.database, stored: held.database, problems }
+  const { database } = rolled
+  const wanted = (shard: string) => filesForShard(world, database, files ?? [], shard)
+  const outcome = await run(world, database, { shards, wanted }, signal)
   const concluded = {
-    ...conclude(database, { shards, outcome, files, problems }),
+    ...conclude(database, { shards, outcome, wanted, problems: rolled.problems }),
     drift: databaseDrift(world, database),
   }
-  await writeStatus(world, world.databases, database, databaseStatus(database, concluded, world.clock.now()))
+  await writeStatus(world, world.databases, rolled.stored, databaseStatus(database, concluded, world.clock.now()))
   requestResync(world, key, shards)
   requestDriftLook(world, database)
-  return sooner(nextFor(world.random, database, concluded), lookAgainMs)
+  return sooner(sooner(nextFor(world.random, database, concluded), held.lookAgainMs), rolled.lookAgainMs)
 }
 
 async function remove(world: World, key: string, database: Database, signal: AbortSignal): Promise<Next> {
@@ -73,11 +82,11 @@ async function remove(world: World, key: string, database: Database, signal: Abo
   const shards = await lookAtShards(world, database)
   const inUse = tenants.length > 0 ? [tenantsLeft(key, tenants)] : []
   const untouched = tenants.length > 0 || defectOf(database)?.deletable === false
-  const outcome = untouched ? NOTHING_DONE : await run(world, database, { shards, files: [] }, signal)
+  const outcome = untouched ? NOTHING_DONE : await run(world, database, { shards, wanted: noFiles }, signal)
   if (tenants.length === 0 && isCleared(database, shards, outcome)) {
     return await leave(world, key, database)
   }
-  const concluded = conclude(database, { shards, outcome, files: [], problems: inUse })
+  const concluded = conclude(database, { shards, outcome, wanted: noFiles, problems: inUse })
   await writeStatus(world, world.databases, database, databaseStatus(database, concluded, world.clock.now()))
   return nextFor(world.random, database, concluded)
 }
@@ -88,17 +97,24 @@ async function leave(world: World, key: string, database: Database): Promise<Nex
   return { when: 'event' }
 }
 
+const noFiles: WantedOf = () => ({ files: [], reverted: [] })
+
 const NOTHING_DONE: Outcome = { targets: [], planHash: undefined }
+
+/** The SQL files that a shard is to have. */
+type WantedOf = (shard: string) => Wanted
 
 /** An idle shard is left alone unless tenants still live on it. */
 async function run(
   world: World,
   database: Database,
-  { shards, files }: { shards: readonly ShardReport[]; files: readonly MigrationFile[] },
+  { shards, wanted }: { shards: readonly ShardReport[]; wanted: WantedOf },
   signal: AbortSignal,
 ): Promise<Outcome> {
   const targets = shards.flatMap(({ spec, shard, state, tenants }) =>
-    shard && (state !== 'Idle' || tenants > 0) ? [targetOn(world, database, { name: spec.name, shard, files })] : [],
+    shard && (state !== 'Idle' || tenants > 0)
+      ? [targetOn(world, database, { name: spec.name, shard, wanted: wanted(spec.name) })]
+      : [],
   )
   const outcome = await reconcileTargets(ownerOf(world, 'Database', database), targets, signal)
   report(world, 'Database', database, outcome)
@@ -108,9 +124,9 @@ async function run(
 function targetOn(
   world: World,
   database: Database,
-  { name, shard, files }: { name: string; shard: Shard; files: readonly MigrationFile[] },
+  { name, shard, wanted }: { name: string; shard: Shard; wanted: Wanted },
 ): Target {
-  const target = databaseTarget(database, name, shard, files)
+  const target = databaseTarget(database, name, shard, wanted)
   const schema = databaseName(database.metadata)
   const isShared = database.spec.isolation === 'Row' && !database.metadata.deletionTimestamp
   return isShared ? withRepairs(world, target, { database, schema }) : target
@@ -119,27 +135,30 @@ function targetOn(
 async function readFiles(
   world: World,
   database: Database,
-): Promise<{ files: readonly MigrationFile[]; problems: readonly AppError[] }> {
+): Promise<{ files?: readonly SchemaFile[]; problems: readonly AppError[] }> {
   try {
     return { files: await world.files.read(database), problems: [] }
   } catch (error) {
-    return { files: [], problems: [asAppError(error, `read the SQL files of Database ${database.metadata.name}`)] }
+    return { problems: [asAppError(error, `read the SQL files of Database ${database.metadata.name}`)] }
   }
 }
 
 function conclude(
   database: Database,
-  parts: Pick<DatabaseReport, 'shards' | 'outcome' | 'problems'> & { files: readonly MigrationFile[] },
+  parts: Pick<DatabaseReport, 'shards' | 'outcome' | 'problems'> & { wanted: WantedOf },
 ): DatabaseReport {
-  const targetVersion = parts.files.at(-1)?.version
+  const progress = new Map<string, Progress>()
   const versions = new Map<string, string>()
-  for (const { target, found } of parts.outcome.targets) {
+  for (const outcome of parts.outcome.targets) {
+    const { target, found } = outcome
     const version =
       found === undefined ? undefined : target.shard.engine.schemaVersion(databaseName(database.metadata), found)
     if (version !== undefined) versions.set(target.label, version)
+    const stands = progressOf(parts.wanted(target.label), outcome)
+    if (stands) progress.set(target.label, stands)
   }
-  const { shards, outcome, problems } = parts
-  return { shards, outcome, problems, versions, ...(targetVersion !== undefined && { targetVersion }) }
+  const { shards, problems } = parts
+  return { shards, outcome: parts.outcome, problems, versions, progress }
 }
 
 function tenantsLeft(key: string, tenants: readonly { metadata: { namespace: string; name: string } }[]): AppError {
@@ -180,6 +199,8 @@ function letGo(world: World, key: string): void {
   world.files.forget(key)
   world.drift.forget(key)
   world.driftDue.delete(key)
+  world.brakes.forget(key)
+  world.lastCounted.delete(key)
 }
 
 /** Always looked at again after the interval, spread by a fifth so that Databases do not march in step. */

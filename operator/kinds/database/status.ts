@@ -16,6 +16,8 @@ import {
 } from '../../reconcile/findings.ts'
 import type { Outcome } from '../../reconcile/model.ts'
 import type { DatabaseDrift } from '../drift/findings.ts'
+import { rolloutFindings, rolloutProblems } from './rollout/findings.ts'
+import type { Progress } from './rollout/progress.ts'
 import type { ShardReport } from './shards.ts'
 
 /** All that came of a Database. `versions` are those of the shared tables by shard. */
@@ -23,8 +25,8 @@ export interface DatabaseReport {
   readonly shards: readonly ShardReport[]
   readonly outcome: Outcome
   readonly versions: ReadonlyMap<string, string>
-  /** Version of the last SQL file of the sources. */
-  readonly targetVersion?: string
+  /** Where the shards stand in the rollout of shared tables. */
+  readonly progress: ReadonlyMap<string, Progress>
   /** What concerns no single shard: a missing ConfigMap, tenants that keep it from going. */
   readonly problems: readonly AppError[]
   /** Absent: nothing is known of the tables. */
@@ -34,16 +36,19 @@ export interface DatabaseReport {
 /** The whole status of a Database. Values that always move are coarse, so that looking writes nothing. Pure. */
 export function databaseStatus(database: Database, report: DatabaseReport, now: Date): DatabaseStatus {
   const { metadata, status } = database
-  const problems = problemsOf(report)
+  const rollout = database.spec.schema && status?.rollout
+  const problems = [...problemsOf(report), ...rolloutProblems(rollout)]
   const active = report.shards.filter(({ state }) => state === 'Active').length
   const ready = {
     reason: 'AllShardsReady',
     message: `${report.shards.length} of ${report.shards.length} shards answer`,
   }
+  const held = heldFindings(report.outcome)
   const findings = [
     ...readiness(problems, ready),
-    ...heldFindings(report.outcome),
+    ...held,
     ...accessControl(report.shards),
+    ...rolloutFindings(rollout, held.length > 0),
     ...(report.drift?.findings ?? []),
   ]
   const plan = planStatus(report.outcome)
@@ -53,7 +58,8 @@ export function databaseStatus(database: Database, report: DatabaseReport, now: 
     replicas: active,
     selector: `tenantry.dev/database=${metadata.name}`,
     tenants: report.shards.reduce((sum, { tenants }) => sum + tenants, 0),
-    ...(report.targetVersion !== undefined && { schemaVersion: report.targetVersion }),
+    ...(rollout?.target !== undefined && { schemaVersion: rollout.target }),
+    ...(rollout && { rollout }),
     ...(report.drift && report.drift.drifted > 0 && { drifted: report.drift.drifted }),
     shards: report.shards.map((shard) => shardStatus(database, report, shard)),
     ...(plan && { plan }),
@@ -107,6 +113,15 @@ function shardStatus(database: Database, report: DatabaseReport, shard: ShardRep
     }),
     tenants,
     ...(version !== undefined && { schemaVersion: version }),
+    ...progressOf(before, report.progress.get(spec.name)),
     ...(error && { message: clip(error.message) }),
   }
+}
+
+/** Where nothing could be seen, it stands where it stood. */
+function progressOf(before: ShardStatus | undefined, now: Progress | undefined): Partial<ShardStatus> {
+  if (now || !before) return now ?? {}
+  const { schemaState, schemaTarget, schemaDigest } = before
+  const fields = Object.entries({ schemaState, schemaTarget, schemaDigest })
+  return Object.fromEntries(fields.filter(([, value]) => value !== undefined))
 }

@@ -3,11 +3,12 @@ import { GROUP } from '@tenantry/crds/common.ts'
 import { findCondition } from '@tenantry/crds/conditions.ts'
 import type { Database } from '@tenantry/crds/database.ts'
 import type { Tenant } from '@tenantry/crds/tenant.ts'
-import type { MigrationFile } from '@tenantry/engines/model.ts'
 import { isSettled, ownerOf } from '../../reconcile/object.ts'
 import { asWanted } from '../../reconcile/pipeline.ts'
 import type { Known, Shard } from '../../shards/shard.ts'
 import type { World } from '../../world.ts'
+import { filesForTenant } from '../database/rollout/files-for.ts'
+import type { SchemaFile } from '../database/rollout/plan.ts'
 import { formatPlace } from '../placements.ts'
 import { type Binding, bindingOn } from './bindings.ts'
 import { tenantTarget } from './desired.ts'
@@ -20,7 +21,7 @@ import { assess } from './verify.ts'
 export interface ShardView {
   readonly database: Database
   readonly shard: Shard
-  readonly files: readonly MigrationFile[]
+  readonly files: readonly SchemaFile[]
   readonly known: Known
 }
 
@@ -50,7 +51,8 @@ export function isAsRecorded(world: World, tenant: Tenant, { database, shard, fi
     const credentials = binding && storedCredentials(world, tenant, binding)
     if (!binding || !credentials || !isStored(tenant, binding)) return false
     assertShardReady(binding)
-    const target = tenantTarget(tenant, binding, credentials, files)
+    const wanted = filesForTenant(world, tenant, database, files)
+    const target = tenantTarget(tenant, binding, credentials, wanted)
     const found = known(target.scope)
     // It was written to since: whoever did that has looked at it as well.
     if (found === undefined) return true
@@ -58,7 +60,7 @@ export function isAsRecorded(world: World, tenant: Tenant, { database, shard, fi
     const outcome = asWanted(owner, target, found)
     const assessment = outcome && assess(owner, tenant, binding, { outcome, credentials })
     if (!assessment || assessment.due.length > 0) return false
-    return isRecorded(tenant, reportOf({ binding, credentials, files, outcome, verdict: assessment.verdict }))
+    return isRecorded(tenant, reportOf({ binding, credentials, wanted, outcome, verdict: assessment.verdict }))
   } catch {
     // Whatever keeps it from being compared is put into words by the reconcile.
     return false

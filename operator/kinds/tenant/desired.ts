@@ -3,8 +3,9 @@ import { parseDuration, parseQuantity } from '@tenantry/crds/common.ts'
 import type { Database } from '@tenantry/crds/database.ts'
 import { AppError } from '@tenantry/crds/errors.ts'
 import type { Tenant, TenantDatabase } from '@tenantry/crds/tenant.ts'
-import type { Limits, MigrationFile, TenantInput } from '@tenantry/engines/model.ts'
+import type { Limits, TenantInput } from '@tenantry/engines/model.ts'
 import type { Policy, Target } from '../../reconcile/model.ts'
+import type { Wanted } from '../database/rollout/wanted.ts'
 import type { Binding } from './bindings.ts'
 import type { Credential } from './secrets.ts'
 
@@ -13,25 +14,28 @@ export function tenantTarget(
   tenant: Tenant,
   binding: Binding,
   credentials: readonly Credential[],
-  files: readonly MigrationFile[],
+  wanted: Wanted,
 ): Target {
   const { name, entry, shard, database, objectName, shared } = binding
   return {
     label: name,
     shard,
     scope: database.spec.isolation === 'Row' ? [objectName, shared] : [objectName],
-    wanted: entry ? shard.engine.tenantResources(tenantInput(tenant, binding, { entry, credentials, files })) : [],
+    wanted: entry ? shard.engine.tenantResources(tenantInput(tenant, binding, { entry, credentials, wanted })) : [],
     secrets: (login) => passwordOf(credentials, login),
     policy: policyOf(tenant, database),
+    ...(wanted.run && { run: wanted.run }),
   }
 }
 
 function tenantInput(
   tenant: Tenant,
   { database, objectName, tenantId, shared }: Binding,
-  parts: { entry: TenantDatabase; credentials: readonly Credential[]; files: readonly MigrationFile[] },
+  parts: { entry: TenantDatabase; credentials: readonly Credential[]; wanted: Wanted },
 ): TenantInput {
   const { isolation } = database.spec
+  const { namespace, name } = tenant.metadata
+  const { files, reverted } = parts.wanted
   return {
     isolation,
     name: objectName,
@@ -40,7 +44,9 @@ function tenantInput(
     suspended: tenant.spec.suspended,
     logins: parts.credentials.map(({ access, login, fingerprint }) => ({ access, login, fingerprint })),
     limits: limitsOf({ ...database.spec.tenantDefaults?.limits, ...parts.entry.limits }),
-    files: isolation === 'Row' ? [] : parts.files,
+    files: isolation === 'Row' ? [] : files,
+    reverted,
+    tenant: `${namespace}/${name}`,
   }
 }
 

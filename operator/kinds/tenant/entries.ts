@@ -1,9 +1,12 @@
 import { AppError, asAppError } from '@tenantry/crds/errors.ts'
 import type { Tenant } from '@tenantry/crds/tenant.ts'
-import type { MigrationFile } from '@tenantry/engines/model.ts'
 import type { Outcome, Target, TargetOutcome } from '../../reconcile/model.ts'
 import { ownerOf } from '../../reconcile/object.ts'
 import type { World } from '../../world.ts'
+import { filesForTenant, mayBegin } from '../database/rollout/files-for.ts'
+import { progressOf } from '../database/rollout/progress.ts'
+import { tenantUnit } from '../database/rollout/units.ts'
+import type { Wanted } from '../database/rollout/wanted.ts'
 import { withRepairs } from '../drift/repairs.ts'
 import type { Binding, Resolved } from './bindings.ts'
 import { tenantTarget } from './desired.ts'
@@ -15,28 +18,36 @@ import { type Verdict, verify } from './verify.ts'
 export interface Prepared {
   readonly resolved: Resolved
   readonly credentials: readonly Credential[]
-  readonly files: readonly MigrationFile[]
+  readonly wanted: Wanted
   readonly target?: Target
   readonly problem?: AppError
 }
 
 /** Gathers what the pipeline needs for one entry; its trouble is kept beside it. */
 export async function prepare(world: World, tenant: Tenant, resolved: Resolved): Promise<Prepared> {
-  const none = { resolved, credentials: [], files: [] }
+  const none = { resolved, credentials: [], wanted: NO_FILES }
   if (!('binding' in resolved)) return { ...none, problem: resolved.problem }
   const { binding } = resolved
   try {
-    const files = binding.entry ? await world.files.read(binding.database) : []
-    if (binding.entry) assertShardReady(binding)
+    const wanted = binding.entry ? await filesOf(world, tenant, binding) : NO_FILES
     const credentials = await ensureCredentials(world, tenant, binding)
-    const target = tenantTarget(tenant, binding, credentials, files)
+    const target = tenantTarget(tenant, binding, credentials, wanted)
+    const begin = mayBegin(world, binding.database, tenantUnit(tenant, binding.database), wanted)
     const repaired = binding.entry
       ? withRepairs(world, target, { database: binding.database, schema: binding.objectName })
       : target
-    return { resolved, credentials, files, target: repaired }
+    return { resolved, credentials, wanted, target: { ...repaired, mayBegin: begin } }
   } catch (error) {
     return { ...none, problem: asAppError(error, `prepare ${binding.name} of Tenant ${tenant.metadata.name}`) }
   }
+}
+
+const NO_FILES: Wanted = { files: [], reverted: [] }
+
+async function filesOf(world: World, tenant: Tenant, binding: Binding): Promise<Wanted> {
+  const files = await world.files.read(binding.database)
+  assertShardReady(binding)
+  return filesForTenant(world, tenant, binding.database, files)
 }
 
 /** What the Database itself makes on a shard comes before the first tenant there. */
@@ -57,7 +68,7 @@ export async function conclude(
   prepared: Prepared,
   outcomes: Outcome,
 ): Promise<BindingReport> {
-  const { resolved, credentials, files } = prepared
+  const { resolved, credentials, wanted } = prepared
   const { name, entry } = resolved
   if (!('binding' in resolved))
     return { name, entry, credentials, problem: resolved.problem, ...(resolved.place && { place: resolved.place }) }
@@ -69,20 +80,36 @@ export async function conclude(
   }
   const drift = world.drift.get(binding.shard.id, binding.objectName)?.answer
   const verdict = await verify(ownerOf(world, 'Tenant', tenant), tenant, binding, { outcome, credentials })
-  return { ...reportOf({ binding, credentials, files, outcome, verdict }), ...(drift && { drift }) }
+  const report = reportOf({ binding, credentials, wanted, outcome, verdict })
+  noteProgress(world, tenant, binding, report)
+  return { ...report, ...(drift && { drift }) }
+}
+
+/** At once: whoever is about to begin is held up by those who failed. */
+function noteProgress(
+  { brakes }: World,
+  { metadata }: Tenant,
+  { database }: Binding,
+  { progress }: BindingReport,
+): void {
+  if (!progress) return
+  const { schemaState, schemaDigest: digest } = progress
+  const key = `${metadata.namespace}/${metadata.name}`
+  brakes.note(database, { key, failed: schemaState === 'Failed', ...(digest !== undefined && { digest }) })
 }
 
 /** One entry's report once its target has an outcome. Pure. */
 export function reportOf(parts: {
   readonly binding: Binding
   readonly credentials: readonly Credential[]
-  readonly files: readonly MigrationFile[]
+  readonly wanted: Wanted
   readonly outcome: TargetOutcome
   readonly verdict: Verdict | undefined
 }): BindingReport {
-  const { binding, credentials, files, outcome, verdict } = parts
+  const { binding, credentials, wanted, outcome, verdict } = parts
   const schemaVersion = versionOf(binding, outcome.found)
-  const problem = outcome.error ?? verdict?.error ?? behind(binding, files, schemaVersion)
+  const problem = outcome.error ?? verdict?.error ?? behind(binding, wanted, schemaVersion)
+  const progress = progressOf(wanted, outcome)
   return {
     name: binding.name,
     entry: binding.entry,
@@ -92,6 +119,7 @@ export function reportOf(parts: {
     outcome,
     ...(verdict && { verdict }),
     ...(schemaVersion !== undefined && { schemaVersion }),
+    ...(progress && { progress }),
     ...(problem && { problem }),
   }
 }
@@ -104,7 +132,7 @@ function versionOf({ shard, database, objectName, shared }: Binding, found: unkn
 /** Tables of the tenant's own come in its plan; shared ones are the Database's to bring, and the tenant waits for them. */
 function behind(
   { database, entry, place }: Binding,
-  files: readonly MigrationFile[],
+  { files }: Wanted,
   version: string | undefined,
 ): AppError | undefined {
   const target = files.at(-1)?.version

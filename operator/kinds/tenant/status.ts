@@ -17,6 +17,7 @@ import {
   withFindings,
 } from '../../reconcile/findings.ts'
 import type { Outcome, TargetOutcome } from '../../reconcile/model.ts'
+import type { Progress } from '../database/rollout/progress.ts'
 import { type DriftNote, driftFindings, isWatched } from '../drift/findings.ts'
 import type { Place } from '../placements.ts'
 import type { Binding } from './bindings.ts'
@@ -35,6 +36,7 @@ export interface BindingReport {
   readonly schemaVersion?: string
   /** How its tables differ from what the SQL files make, as the last look found. */
   readonly drift?: SchemaAnswer
+  readonly progress?: Progress
   /** What kept the entry from being resolved, applied, proven or brought to the wanted version. */
   readonly problem?: AppError
 }
@@ -181,7 +183,7 @@ function sentences(proofs: readonly NamedProof[]): string {
 }
 
 function databaseStatus(tenant: Tenant, report: BindingReport): TenantDatabaseStatus {
-  const { name, binding, credentials, place, problem, verdict, schemaVersion } = report
+  const { name, binding, credentials, place, problem, verdict } = report
   const before = tenant.status?.databases?.find((status) => status.name === name)
   const ready = isReady(report)
   const message = problem?.message ?? (verdict?.proof.verdict === 'leaking' ? verdict.proof.evidence : undefined)
@@ -191,16 +193,33 @@ function databaseStatus(tenant: Tenant, report: BindingReport): TenantDatabaseSt
     ...(place && { databaseRef: place.database, shard: place.shard }),
     ...(binding && { engine: binding.shard.engine.name, ...binding.address }),
     ...(binding && loginStatus(report)),
-    ...(schemaVersion !== undefined && { schemaVersion }),
+    ...schemaOf(report, before),
     ready,
     ...(message !== undefined && { message: clip(message) }),
   }
 }
 
+/** Where nothing could be seen, it stands where it stood: a rollout counts on that. */
+function schemaOf({ schemaVersion, progress, outcome }: BindingReport, before: TenantDatabaseStatus | undefined) {
+  const unseen = outcome?.found === undefined
+  return {
+    ...(before && unseen && pick(before, ['schemaVersion'])),
+    ...(before && !progress && pick(before, ['schemaState', 'schemaTarget', 'schemaDigest'])),
+    ...(schemaVersion !== undefined && { schemaVersion }),
+    ...progress,
+  }
+}
+
+function pick(
+  status: TenantDatabaseStatus,
+  names: readonly (keyof TenantDatabaseStatus)[],
+): Partial<TenantDatabaseStatus> {
+  return Object.fromEntries(names.flatMap((name) => (status[name] === undefined ? [] : [[name, status[name]]])))
+}
+
 /** Identity outlives trouble, and the end of what it names: what was once written is what a later deletion goes by. */
-function keptFrom({ engine, database, schema, keyPrefix, secretName, login, schemaVersion }: TenantDatabaseStatus) {
-  const fields = { engine, database, schema, keyPrefix, secretName, login, schemaVersion }
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+function keptFrom(status: TenantDatabaseStatus): Partial<TenantDatabaseStatus> {
+  return pick(status, ['engine', 'database', 'schema', 'keyPrefix', 'secretName', 'login', 'schemaVersion'])
 }
 
 function loginStatus({ credentials, verdict }: BindingReport): Partial<TenantDatabaseStatus> {

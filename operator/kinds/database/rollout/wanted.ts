@@ -14,12 +14,14 @@ export type Turn = 'reached' | 'waiting' | 'skipped'
 export interface Wanted {
   readonly files: readonly MigrationFile[]
   readonly reverted: readonly MigrationFile[]
-  /** Absent where there is no rollout: the Database has no files. */
+  /** Absent where there is no rollout, or one that is not about the files as they are now: nothing new is known of the unit. */
   readonly turn?: Turn
   /** Where the rollout leads. */
   readonly target?: string
   readonly digest?: string
   readonly run?: Run
+  /** One of these files failed for it before. */
+  readonly failed?: boolean
 }
 
 /** A rollout together with the files as they are now. Made once for all units. */
@@ -64,14 +66,21 @@ export function filesView({ spec, status }: Database, files: readonly SchemaFile
 export function wantedFiles(view: FilesView | undefined, unit: Unit, braked = false): Wanted {
   if (!view) return NO_FILES
   const { rollout, brought, base, reverted } = view
-  const about = {
-    ...(rollout.target !== undefined && { target: rollout.target }),
-    ...(rollout.digest !== undefined && { digest: rollout.digest }),
-  }
   const turn = turnOf(view, unit, braked)
-  if (turn !== 'reached' || !brought) return { ...about, files: keptBy(unit, base, turn), reverted: [], turn }
-  const run = unit.settled && rollout.run !== undefined ? { run: { id: rollout.run, by: rollout.by ?? '' } } : {}
-  return { ...about, ...run, files: brought, reverted, turn }
+  const about = aboutOf(rollout)
+  if (turn !== 'reached' || !brought)
+    return { ...about, files: keptBy(unit, base, turn), reverted: [], ...(brought && { turn }) }
+  const failed = unit.state === 'Failed' && unit.digest === rollout.digest
+  return { ...about, ...runOf(rollout, unit), files: brought, reverted, turn, ...(failed && { failed }) }
+}
+
+function aboutOf({ target, digest }: RolloutStatus): Pick<Wanted, 'target' | 'digest'> {
+  return { ...(target !== undefined && { target }), ...(digest !== undefined && { digest }) }
+}
+
+/** Whoever is made gets its files for its own sake. */
+function runOf({ run, by = '' }: RolloutStatus, { settled }: Unit): Pick<Wanted, 'run'> {
+  return settled && run !== undefined ? { run: { id: run, by } } : {}
 }
 
 function turnOf({ rollout, canary, brought }: FilesView, unit: Unit, braked: boolean): Turn {
