@@ -81,7 +81,13 @@ function onTenant(world: World, { type, object, previous, source }: StoreChange<
 function tellRollouts(world: World, tenant: Tenant, previous: Tenant | undefined): void {
   for (const database of databasesOf(tenant)) {
     const rollout = world.databases.store.get(database)?.status?.rollout
-    if (rollout && !isFinished(rollout) && standsOtherwise(tenant, previous)) world.progress(database)
+    if (!rollout || isFinished(rollout)) continue
+    if (standsOtherwise(tenant, previous)) world.progress(database)
+    if (previous && !sameMap(tenant.metadata.labels, previous.metadata.labels)) {
+      // It may be a canary now.
+      world.enqueue('Tenant', keyOf(tenant), 'change')
+      world.progress(database)
+    }
   }
 }
 

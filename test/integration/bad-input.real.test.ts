@@ -94,7 +94,7 @@ describe('a Database', () => {
     await op.applySecret('bad-sql', await freshPostgres())
     await op.applyFiles('bad-sql', {
       '1_good.sql': 'create table a (x int);',
-      '2_bad.sql': 'create table b (x int);\nalter table nobody add y int;',
+      '2_bad.sql': 'create table b (x int);\ninsert into b select y from b;',
     })
     await op.applyDatabase({
       name: 'bad-sql',

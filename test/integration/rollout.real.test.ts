@@ -1,8 +1,10 @@
+import { CoreV1Api, KubeConfig } from '@kubernetes/client-node'
 import { DATABASES, TENANTS } from '@tenantry/operator/operator.ts'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { startTestOperator, type TestOperator, until, untilCondition } from '../support/operator.ts'
 import { READY } from '../support/platform.ts'
 import { CANARY, FIRST, makeFleet, markCanary, SHARED, untilAt, untilRollout } from '../support/rollouts.ts'
+import { useStack } from '../support/stack.ts'
 import { annotate, eventsAbout } from '../support/watching.ts'
 
 let op: TestOperator
@@ -14,6 +16,15 @@ beforeAll(async () => {
 const SECOND = { ...FIRST, '2_author.sql': 'alter table notes add author text;' }
 const THIRD = { ...SECOND, '3_title.sql': 'alter table notes add title text;' }
 
+/** As somebody who is not the operator; its own client signs as the operator. */
+async function addFile(name: string, file: string, value: string): Promise<void> {
+  const config = new KubeConfig()
+  config.loadFromFile(useStack().kubeconfig)
+  const body = [{ op: 'add', path: `/data/${file}`, value }]
+  const ref = { namespace: op.namespace, name, fieldManager: 'a-person' }
+  await config.makeApiClient(CoreV1Api).patchNamespacedConfigMap({ ...ref, body })
+}
+
 describe('a rollout', () => {
   test('goes from the labelled canary over a soak to a wave and to everybody, and says so everywhere', async () => {
     const fleet = await makeFleet(op, 'waves', 4)
@@ -21,8 +32,9 @@ describe('a rollout', () => {
     await markCanary(fleet, canary)
     const rollout = { waves: [50], soak: '1s' }
     await fleet.change({ rollout: { ...rollout, canary: { ...CANARY, soak: '1h' } } })
-    await fleet.files(SECOND)
+    await addFile(fleet.name, '2_author.sql', SECOND['2_author.sql'])
     const soaking = await untilRollout(fleet, { state: 'Soaking', wave: 0, from: '1', target: '2' })
+    expect(soaking.by).toBe('a-person')
     expect(soaking.counts).toMatchObject({ total: 4, atTarget: 1, pending: 3 })
     expect(await fleet.versions()).toEqual(['2', '1', '1', '1'])
     await untilAt(fleet, other, { schemaState: 'Pending', schemaTarget: '2', schemaVersion: '1', ready: true })

@@ -11,6 +11,9 @@ import { normalized, type SchemaFile } from './rollout/plan.ts'
 /** What may be a placeholder. */
 const PLACEHOLDER = /:["'](?:schema|tenant)["']/
 
+/** Engines without transactions cannot undo a file wholly or not at all. */
+const ONE_WAY = { irreversible: 'only PostgreSQL can undo a file wholly or not at all' }
+
 interface Read {
   readonly from: readonly ConfigMap[]
   /** What of the spec the files depend on. */
@@ -60,7 +63,7 @@ export class SourceFiles {
     return await Promise.all(
       files.map(async (file) => {
         const reverts = lowest !== undefined && compareVersions(file.version, lowest) > 0
-        const sound = database.spec.engine === 'PostgreSQL' ? await this.#prepare(file, reverts) : {}
+        const sound = database.spec.engine === 'PostgreSQL' ? await this.#prepare(file, reverts) : ONE_WAY
         const { version, name, checksum, body } = file
         const repairs = repaired.get(version) === checksum
         return { version, name, checksum, body, ...sound, ...(repairs && { repair: true }) }

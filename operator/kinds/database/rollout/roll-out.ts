@@ -94,9 +94,9 @@ function hasMoved(before: RolloutStatus | undefined, now: RolloutStatus): boolea
   return before === undefined ? !isFinished(now) : place(before) !== place(now)
 }
 
-/** In how many milliseconds other counts may be written; undefined when they may now, or are the same. */
+/** In how many milliseconds other counts may be written; undefined when they may now, or are the same. Once all is done only the interval counts. */
 function countedLately(world: World, { metadata, status }: Database, now: RolloutStatus): number | undefined {
-  if (isDeepStrictEqual(status?.rollout, JSON.parse(JSON.stringify(now)))) return undefined
+  if (isFinished(now) || isDeepStrictEqual(status?.rollout, JSON.parse(JSON.stringify(now)))) return undefined
   const key = `${metadata.namespace}/${metadata.name}`
   const time = world.clock.monotonic()
   const left = (world.lastCounted.get(key) ?? Number.NEGATIVE_INFINITY) + COUNTS_EVERY_MS - time

@@ -150,6 +150,17 @@ describe('a file that must not be applied', () => {
     })
   })
 
+  test('keeps nothing back that everybody has, although it is numbered later', () => {
+    const previous = step({
+      files: [fileOf('1'), fileOf('4')],
+      units: TEN.map((unit) => ({ ...unit, version: '4' })),
+    }).rollout
+    const late = [fileOf('1'), fileOf('3'), fileOf('4'), fileOf('5')]
+    const { rollout } = step({ files: late, units: TEN, previous, judgements })
+    expect(rollout).toMatchObject({ state: 'Refused', target: '4', refused: '3' })
+    expect(step({ files: late, units: TEN, previous }).rollout).toMatchObject({ state: 'Wave', from: '4', target: '5' })
+  })
+
   test('refuses at once where it is the first', () => {
     const first = new Map([['2', { refusal: 'bad', approvals: [] }]])
     expect(step(fleet({ judgements: first })).rollout).toMatchObject({ state: 'Refused', target: '1', message: 'bad' })
