@@ -1,6 +1,6 @@
 import { DATABASES, TENANTS } from '@tenantry/operator/operator.ts'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { startTestOperator, type TestOperator, untilCondition } from '../support/operator.ts'
+import { startTestOperator, type TestOperator, until, untilCondition } from '../support/operator.ts'
 import { postgresAs, READY } from '../support/platform.ts'
 import { CANARY, FIRST, type Fleet, makeFleet, markCanary, untilAt, untilRollout } from '../support/rollouts.ts'
 
@@ -57,6 +57,16 @@ describe('a file that fails at run time, the third of five', () => {
     expect(await columns(fleet, canary)).toBe('id text b c d e')
     await untilCondition(op, TENANTS, canary, { condition: READY })
     await untilCondition(op, DATABASES, fleet.name, { condition: READY })
+  })
+
+  test('reaches no more tenants of a wave than were being served when the first of them failed', async () => {
+    const fleet = await makeFleet(op, 'brake', 16)
+    await fleet.files(five('alter table nobody add c text;'))
+    const { counts } = await untilRollout(fleet, { state: 'Halted', wave: 1 })
+    expect(counts?.failed).toBeGreaterThan(0)
+    await until('nothing to be under way', async () => expect(op.operator().queues.Tenant.running).toEqual([]))
+    const versions = await fleet.versions()
+    expect(versions.filter((version) => version === '1').length).toBeGreaterThanOrEqual(8)
   })
 
   test('is borne for as many tenants as may fail, who are named, and mended by themselves', async () => {
