@@ -26,6 +26,16 @@ describe('the thread that reads SQL files', () => {
     expect(broken.statements).toEqual([{ start: 0, end: 17 }])
   })
 
+  test('finds placeholders, and what a down file must find empty', async () => {
+    const body = 'select 1; set search_path to :"schema"'
+    const { placeholders, statements } = await analyst().ask('run', file(body), { transaction: false })
+    expect(placeholders).toEqual([{ start: 29, end: 38, value: 'schema', as: 'identifier' }])
+    expect(statements).toHaveLength(2)
+    const down = await analyst().ask('undo', file('alter table notes drop column title'), {})
+    expect(down).toEqual({ guards: [{ table: 'notes', column: 'title' }] })
+    expect(await analyst().ask('undo', file('delete from notes'), {})).toEqual({ reason: expect.any(String) })
+  })
+
   test('leaves the event loop to others while it reads a file of five megabytes', async () => {
     const row = "insert into facts (name) values ('a name');\n"
     const body = row.repeat(Math.floor((5 * 1024 * 1024) / row.length))

@@ -1,5 +1,7 @@
 import { lint } from '@tenantry/engines/postgres/lint/lint.ts'
 import { parseSql } from '@tenantry/engines/postgres/lint/parser.ts'
+import { guardsOf } from '@tenantry/engines/postgres/migrate/guards.ts'
+import { placeholdersOf, readable } from '@tenantry/engines/postgres/migrate/placeholders.ts'
 import type { JobName, Jobs, Request, Runnable, Undoing } from './job.ts'
 
 /** Reads one file. Throws AppError `InvalidSpec` for a policy that cannot be used. */
@@ -11,19 +13,23 @@ export async function read(request: Request): Promise<Jobs[JobName]['result']> {
     case 'run':
       return await runnable(file.body, request.given.transaction)
     case 'undo':
-      return undoing()
+      return await undoing(file.body)
   }
 }
 
 async function runnable(body: string, transaction: boolean): Promise<Runnable> {
-  return transaction ? {} : { statements: await statementsOf(body) }
+  const placeholders = await placeholdersOf(body)
+  return {
+    ...(placeholders.length > 0 && { placeholders }),
+    ...(!transaction && { statements: await statementsOf(body, readable(body, placeholders)) }),
+  }
 }
 
 /** A text that cannot be read is one statement: the server says what is wrong with it. */
-async function statementsOf(body: string): Promise<NonNullable<Runnable['statements']>> {
-  const { value } = await parseSql(body)
+async function statementsOf(body: string, text: string): Promise<NonNullable<Runnable['statements']>> {
+  const { value } = await parseSql(text)
   if (!value) return [{ start: 0, end: body.length }]
-  const characterAt = charactersOf(body)
+  const characterAt = charactersOf(text)
   return value.map(({ start, end }) => ({ start: characterAt(start), end: characterAt(end) }))
 }
 
@@ -39,6 +45,9 @@ function charactersOf(body: string): (byte: number) => number {
   }
 }
 
-function undoing(): Undoing {
-  return { reason: 'what its down file would lose is not known' }
+async function undoing(body: string): Promise<Undoing> {
+  const { guards, reason } = await guardsOf(body)
+  if (reason !== undefined) return { reason }
+  const placeholders = await placeholdersOf(body)
+  return { guards, ...(placeholders.length > 0 && { placeholders }) }
 }

@@ -82,7 +82,7 @@ export class SourceFiles {
   async #undoing({ undo }: ParsedFile): Promise<{ readonly down?: DownFile; readonly irreversible?: string }> {
     if (!undo) return {}
     const found = await this.#analyst.ask('undo', undo, {})
-    if ('reason' in found) return { irreversible: `${undo.name} ${found.reason}` }
+    if ('reason' in found) return { irreversible: `of ${undo.name}, ${found.reason}` }
     return { down: { ...undo, ...found } }
   }
 
