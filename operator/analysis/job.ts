@@ -2,7 +2,7 @@
 
 import type { DownFile, MigrationFile } from '@tenantry/engines/model.ts'
 import type { Findings } from '@tenantry/engines/postgres/lint/findings.ts'
-import type { Policy } from '@tenantry/engines/postgres/lint/rules.ts'
+import type { PolicyOf } from '@tenantry/engines/postgres/lint/rule.ts'
 
 /** A file by its name, and its text. */
 export interface Text {
@@ -18,7 +18,8 @@ export type Undoing = Pick<DownFile, 'guards' | 'placeholders'> | { readonly rea
 
 /** By the name of the job: what it is given beside the file, and what comes of it. */
 export interface Jobs {
-  lint: { readonly given: Policy; readonly result: Findings }
+  lint: { readonly given: PolicyOf<string>; readonly result: Findings<string, string> }
+  'lint-clickhouse': { readonly given: PolicyOf<string>; readonly result: Findings<string, string> }
   run: { readonly given: { readonly transaction: boolean }; readonly result: Runnable }
   undo: { readonly given: Readonly<Record<string, never>>; readonly result: Undoing }
 }

@@ -1,3 +1,4 @@
+import { lintClickHouse } from '@tenantry/engines/clickhouse/lint/lint.ts'
 import { lint } from '@tenantry/engines/postgres/lint/lint.ts'
 import { parseSql } from '@tenantry/engines/postgres/lint/parser.ts'
 import { guardsOf } from '@tenantry/engines/postgres/migrate/guards.ts'
@@ -10,6 +11,8 @@ export async function read(request: Request): Promise<Jobs[JobName]['result']> {
   switch (request.job) {
     case 'lint':
       return await lint(file, request.given)
+    case 'lint-clickhouse':
+      return lintClickHouse(file, request.given)
     case 'run':
       return await runnable(file.body, request.given.transaction)
     case 'undo':

@@ -1,10 +1,12 @@
+import { lintClickHouse } from '@tenantry/engines/clickhouse/lint/lint.ts'
 import { lint } from '@tenantry/engines/postgres/lint/lint.ts'
 import type { Policy } from '@tenantry/engines/postgres/lint/rules.ts'
 import { describe, expect, test } from 'vitest'
-import { judgementOf } from './judge.ts'
+import { judgementOf, RULEBOOKS } from './judge.ts'
 
 async function judged(body: string, { policy = {}, inUse = true }: { policy?: Policy; inUse?: boolean } = {}) {
-  return judgementOf(await lint({ name: '2_x.sql', body }, policy), { policy, inUse })
+  const rulebook = RULEBOOKS.PostgreSQL
+  return judgementOf(await lint({ name: '2_x.sql', body }, policy), { policy, inUse, rulebook })
 }
 
 describe('a new file', () => {
@@ -36,5 +38,13 @@ describe('a new file', () => {
     )
     const policy = { 'create-index-not-concurrently': 'warning' } as const
     expect(await judged('create index on notes (text);', { policy })).toEqual({ approvals: [] })
+  })
+
+  test('for ClickHouse is to be such that it can be run again', () => {
+    const rules = { policy: {}, inUse: false, rulebook: RULEBOOKS.ClickHouse }
+    const judge = (body: string) => judgementOf(lintClickHouse({ name: '2_x.sql', body }), rules)
+    expect(judge('CREATE TABLE a (x UInt8) ENGINE = MergeTree ORDER BY x').refusal).toMatch(/^2_x\.sql:1:1 /)
+    expect(judge('CREATE TABLE IF NOT EXISTS a (x UInt8) ENGINE = MergeTree ORDER BY x')).toEqual({ approvals: [] })
+    expect(judge('DROP TABLE IF EXISTS a').approvals).toHaveLength(1)
   })
 })
