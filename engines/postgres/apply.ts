@@ -8,9 +8,10 @@ import { FENCED, sqlState, toAppError } from './errors.ts'
 import { admittedAlone, beginning, hold, type Pass, passOf, queryAdmitted, transactionOf } from './fence.ts'
 import { type Lane, lanesOf } from './lanes.ts'
 import { lockKey } from './lock-key.ts'
-import { IS_FIRST, ledgerStatements } from './migrate/ledger.ts'
+import { IS_CURRENT, ledgerStatements } from './migrate/ledger-schema.ts'
 import { migrate } from './migrate/migrate.ts'
 import type { PgResource, TenantDatabase } from './model.ts'
+import { CONTROL } from './names.ts'
 import { scramVerifier, verifierHash } from './scram.ts'
 import type { Server } from './session.ts'
 import { contextFor, type NewVerifier, type SqlContext } from './sql/context.ts'
@@ -135,7 +136,7 @@ interface Facts {
 
 const FACTS = `SELECT current_database()::text AS database,
   ARRAY(SELECT extname::text FROM pg_extension WHERE extnamespace = to_regnamespace('public') ORDER BY 1) AS extensions,
-  ${IS_FIRST} AS "oldLedger"`
+  to_regclass('${CONTROL}.migration') IS NOT NULL AND NOT ${IS_CURRENT} AS "oldLedger"`
 
 /** Of the logins whose password is to be set, and no others: deriving one takes a few milliseconds of a core. */
 async function newVerifiers(changes: readonly PgChange[], secrets: SecretReader): Promise<Verifiers> {

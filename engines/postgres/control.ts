@@ -1,5 +1,5 @@
 import { escapeIdentifier, escapeLiteral } from 'pg'
-import { ledgerStatements } from './migrate/ledger.ts'
+import { ledgerStatements } from './migrate/ledger-schema.ts'
 import { CONTROL } from './names.ts'
 
 /** Raised with every change of the definitions below, so that older shards are brought up to date. */

@@ -3,7 +3,8 @@
  * or for the whole shard the pattern that names of ours match. A scope is found by indexes alone, so that it costs the same
  * among ten tenants and among ten thousand.
  */
-import { appliedQuery, firstAppliedQuery, IS_CURRENT, IS_FIRST } from './migrate/ledger.ts'
+import { appliedQuery, firstAppliedQuery, IS_FIRST } from './migrate/ledger.ts'
+import { IS_CURRENT } from './migrate/ledger-schema.ts'
 import { CONTROL } from './names.ts'
 
 /** `comment` is not looked at in a scope. */

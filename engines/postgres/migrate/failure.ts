@@ -2,7 +2,8 @@ import { AppError, type ErrorCode } from '@tenantry/crds/errors.ts'
 import { codeOf, FENCED, sqlState } from '../errors.ts'
 import type { Migration, Reversal } from '../model.ts'
 import { HELD } from './guard-statements.ts'
-import { CHANGED } from './transaction.ts'
+import { CHANGED } from './ledger.ts'
+import { isInFile } from './routines.ts'
 
 /** Errors that the file itself is to blame for; anything else, such as a lock that was not granted, may pass. */
 const FAULTS: readonly ErrorCode[] = [
@@ -76,7 +77,7 @@ export function noteOf(error: unknown): { readonly state: string; readonly messa
 
 /** Whether the statement that failed stands in the file, or in what it called. The server tells, not the file. */
 function inFile(error: Error): boolean {
-  return String(Reflect.get(error, 'where') ?? '').includes('tenantry_run_')
+  return isInFile(String(Reflect.get(error, 'where') ?? ''))
 }
 
 /** The server names the place within the file by its character. */

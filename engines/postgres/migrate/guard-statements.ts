@@ -1,22 +1,17 @@
 import type { Emptiness } from '../../model.ts'
-import { name, text } from '../sql/quote.ts'
+import { block, name, text } from '../sql/quote.ts'
 
 /** SQLSTATE of our own: a guarded table or column holds data. */
 export const HELD = 'TN003'
 
-/** What `guardStatements` declares. */
-export const GUARD_VARIABLES = 'forced bool; held bool; col record;'
-
 /**
- * PL/pgSQL statements, run as the owner of the schema, that keep everybody from the guarded tables to the end of the transaction
- * and raise when one of them holds something. What does not exist holds nothing. Row security would hide rows from the owner too.
+ * A block, run as the owner of the schema, that keeps everybody from the guarded tables to the end of the transaction
+ * and raises when one of them holds something. What does not exist holds nothing. Row security would hide rows from the owner too.
  */
-export function guardStatements(schema: string, guards: readonly Emptiness[]): string {
+export function guardBlock(schema: string, guards: readonly Emptiness[]): string {
   const tables = Map.groupBy(guards, ({ table }) => table)
-  return [
-    'SET LOCAL row_security = off;',
-    ...tables.entries().map(([table, list]) => guardTable(schema, table, list)),
-  ].join('\n')
+  const list = [...tables].map(([table, of]) => guardTable(schema, table, of))
+  return block(['SET LOCAL row_security = off;', ...list].join('\n'), 'forced bool; held bool; col record;')
 }
 
 function guardTable(schema: string, table: string, guards: readonly Emptiness[]): string {

@@ -6,8 +6,9 @@ import { bind } from './bind.ts'
 import { applying, failureOutside } from './failure.ts'
 import { isApplied, lastEvent, unlessLast } from './ledger.ts'
 import { asOwner, createIndex, dropNamedIndex, reindex } from './outside-indexes.ts'
-import { EXECUTE_FILE, fileGiven, powerlessBlock } from './powerless.ts'
+import { powerless } from './powerless.ts'
 import { repairGrants } from './repair-grants.ts'
+import { given } from './routines.ts'
 import { attemptsOf, type Seat } from './seat.ts'
 import { bindableOf, recordOf, schemaTransaction } from './transaction.ts'
 import { wayOf } from './utility.ts'
@@ -70,6 +71,6 @@ function wrapped(
   { spec }: Migration,
   { statement, lockTimeoutMs }: { readonly statement: string; readonly lockTimeoutMs: number },
 ): string {
-  const list = [powerlessBlock({ circle: spec, statements: EXECUTE_FILE }), ...repairGrants(spec, statement)]
-  return schemaTransaction(spec.schema, list, { pass, lockTimeoutMs }, [fileGiven(statement)])
+  const list = [`SELECT ${powerless(spec, false)}`, ...repairGrants(spec, statement)]
+  return schemaTransaction(spec.schema, list, { pass, lockTimeoutMs }, given(statement))
 }

@@ -2,15 +2,14 @@ import type { Batch } from '../../model.ts'
 import { type Pass, transactionOf } from '../fence.ts'
 import { lockKey } from '../lock-key.ts'
 import type { Migration, PgResource, Reversal } from '../model.ts'
+import { CONTROL } from '../names.ts'
 import { block, text } from '../sql/quote.ts'
 import { type Bindable, bind } from './bind.ts'
-import { GUARD_VARIABLES, guardStatements } from './guard-statements.ts'
-import { type EventKind, type EventRow, insertEvent, isApplied, lastEvent } from './ledger.ts'
-import { EXECUTE_FILE, FILE, fileGiven, powerless } from './powerless.ts'
+import { guardBlock } from './guard-statements.ts'
+import { CHANGED, type EventKind, type EventRow, insertEvent, isApplied, lastEvent } from './ledger.ts'
+import { powerless } from './powerless.ts'
 import { repairGrants } from './repair-grants.ts'
-
-/** SQLSTATE of our own: the ledger holds another text of that version. */
-export const CHANGED = 'TN002'
+import { given } from './routines.ts'
 
 /** On whose account a row of the ledger is written. */
 export type Account = Pick<Batch<PgResource>, 'owner' | 'run'>
@@ -50,48 +49,31 @@ export function sentText(target: Migration | Reversal): string {
  */
 export function fileTransaction(target: Migration, frame: Frame): string {
   const { spec } = target
-  const body = spec.placeholders ? text(spec.body) : 'file'
-  const run = runBlock(
-    target,
-    `IF last.event IS NULL OR NOT ${isApplied('last.event')} THEN
-  begun := clock_timestamp();
-  ${powerless({ circle: spec, statements: EXECUTE_FILE })}
-  ${recordOf('apply', spec, frame.account, { body, startedAt: 'begun' })};
-ELSIF last.checksum <> ${text(spec.checksum)} THEN
-  ${spec.repair ? `${recordOf('repair', spec, frame.account, { body })};` : RAISE_CHANGED}
-END IF;`,
-  )
-  return whole(target, [run, ...repairGrants(spec, spec.body)], frame)
+  const { owner, run } = frame.account
+  const values = [spec.schema, spec.owner, spec.version, spec.name, spec.checksum]
+  const other = [spec.placeholders && spec.body, owner.installation, run?.id, run?.by]
+  const list = [...values, ...other].map((value) => (value === undefined ? 'NULL' : text(value)))
+  const call = `SELECT ${CONTROL}.apply_file(${list.join(', ')}, ${spec.repair === true})`
+  return schemaTransaction(spec.schema, [call, ...repairGrants(spec, spec.body)], frame, given(sentText(target)))
 }
 
 /** What undoes a file and its ledger row as one message, or nothing where the file is not applied. */
 export function reversalTransaction(target: Reversal, frame: Frame): string {
   const { spec } = target
   const { down } = spec
-  const statements = `${guardStatements(spec.schema, down.guards)}\n${EXECUTE_FILE}`
-  const run = runBlock(
-    target,
-    `IF last.checksum <> ${text(spec.checksum)} AND ${isApplied('last.event')} THEN
-  ${RAISE_CHANGED}
+  const run = block(
+    `${lastEvent(spec, 'm.event, m.checksum INTO last')};
+IF last.checksum <> ${text(spec.checksum)} AND ${isApplied('last.event')} THEN
+  RAISE EXCEPTION USING ERRCODE = '${CHANGED}', MESSAGE = 'another text was applied';
 ELSIF ${isApplied('last.event')} THEN
   begun := clock_timestamp();
-  ${powerless({ circle: spec, statements, declare: GUARD_VARIABLES })}
+  PERFORM ${powerless(spec)};
   ${recordOf('revert', spec, frame.account, { body: text(down.body), startedAt: 'begun' })};
 END IF;`,
+    'last record; begun timestamptz;',
   )
-  return whole(target, [run, ...repairGrants(spec, down.body)], frame)
-}
-
-function runBlock(target: Migration | Reversal, statements: string): string {
-  const declare = `last record; x record; begun timestamptz; file CONSTANT text := ${FILE};`
-  return block(`${lastEvent(target.spec, 'm.event, m.checksum INTO last')};\n${statements}`, declare)
-}
-
-const RAISE_CHANGED = `RAISE EXCEPTION USING ERRCODE = '${CHANGED}', MESSAGE = 'another text was applied';`
-
-function whole(target: Migration | Reversal, list: readonly string[], frame: Frame): string {
-  const given = [fileGiven(sentText(target))]
-  return [schemaTransaction(target.spec.schema, list, frame, given), ...FORGET].join(';\n')
+  const guards = guardBlock(spec.schema, down.guards)
+  return schemaTransaction(spec.schema, [run, ...repairGrants(spec, down.body)], frame, given(sentText(target), guards))
 }
 
 /** One transaction at a time for each schema, whoever runs it. `selected` is evaluated first. */
@@ -128,14 +110,3 @@ export function recordOf(
     ...values,
   })
 }
-
-/**
- * Nothing of a file's session may reach the next user of a pooled connection. It is what DISCARD ALL does, which must be a
- * message by itself; settings, cursors and temporary objects are gone already, and plans are no state.
- */
-const FORGET: readonly string[] = [
-  'DEALLOCATE ALL',
-  'UNLISTEN *',
-  'SELECT pg_advisory_unlock_all()',
-  'DISCARD SEQUENCES',
-]

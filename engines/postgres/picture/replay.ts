@@ -6,7 +6,8 @@ import type { MigrationFile } from '../../model.ts'
 import { codeOf } from '../errors.ts'
 import { beginning, LOCK_TIMEOUT, passOf } from '../fence.ts'
 import { textOf } from '../migrate/outside.ts'
-import { EXECUTE_FILE, fileGiven, powerlessBlock } from '../migrate/powerless.ts'
+import { powerless } from '../migrate/powerless.ts'
+import { given } from '../migrate/routines.ts'
 import { sentText } from '../migrate/transaction.ts'
 import type { Circle, Migration } from '../model.ts'
 import { circle, gateName } from '../names.ts'
@@ -118,8 +119,8 @@ async function bodiesOf(file: Migration): Promise<readonly string[]> {
 }
 
 async function runOne(client: PoolClient, body: string, at: Circle): Promise<void> {
-  const run = powerlessBlock({ circle: at, statements: EXECUTE_FILE })
-  await client.query([LOCK_TIMEOUT, `SELECT ${fileGiven(body)}`, run].join(';\n'))
+  const run = `SELECT ${given(body).join(', ')};\nSELECT ${powerless(at)}`
+  await client.query(`${LOCK_TIMEOUT};\n${run}`)
 }
 
 async function lookAt(client: PoolClient, schema: string): Promise<Replayed> {

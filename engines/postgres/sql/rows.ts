@@ -1,5 +1,6 @@
 import { LOCK_TIMEOUT } from '../fence.ts'
 import { powerless } from '../migrate/powerless.ts'
+import { given } from '../migrate/routines.ts'
 import type { Circle, TenantRows } from '../model.ts'
 import { CONTROL, circle } from '../names.ts'
 import { POLICY } from '../shared-tables.ts'
@@ -73,27 +74,23 @@ ON CONFLICT (name) DO UPDATE SET tenant_id = excluded.tenant_id, shared = exclud
  */
 export function dropTenantRows({ spec }: TenantRows): readonly string[] {
   const { name: tenant, tenantId, shared } = spec
-  const deletion = powerless({
-    circle: circle(shared),
-    statements: deleteRows(shared, tenantId),
-    declare: 'remaining text[]; waiting text[]; t text;',
-  })
+  const { owner } = circle(shared)
   return [
     block(
       `IF to_regnamespace(${text(name(shared))}) IS NOT NULL AND to_regprocedure('${CONTROL}.tenant_id()') IS NOT NULL THEN
-  ${deletion}
+  PERFORM ${given(deleteRows(shared, tenantId)).join(', ')};
+  PERFORM ${powerless({ schema: shared, owner })};
   ${LOCK_TIMEOUT};
 END IF;
 IF to_regclass('${CONTROL}.tenant') IS NOT NULL THEN
   DELETE FROM ${CONTROL}.tenant WHERE name = ${text(tenant)};
 END IF;`,
-      'x record;',
     ),
   ]
 }
 
 function deleteRows(shared: string, tenantId: string): string {
-  return `PERFORM set_config('tenantry.tenant', ${text(tenantId)}, true);
+  const deletion = `PERFORM set_config('tenantry.tenant', ${text(tenantId)}, true);
   remaining := ARRAY(SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
     WHERE n.nspname = ${text(shared)} AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY c.oid DESC);
@@ -109,4 +106,5 @@ function deleteRows(shared: string, tenantId: string): string {
     END LOOP;
     remaining := waiting;
   END LOOP;`
+  return block(deletion, 'remaining text[]; waiting text[]; t text;')
 }

@@ -1,6 +1,8 @@
 import { LOCK_TIMEOUT } from '../fence.ts'
 import { retire } from '../migrate/ledger.ts'
-import { EXECUTE_FILE, fileGiven, powerlessBlock } from '../migrate/powerless.ts'
+import { ledgerStatements } from '../migrate/ledger-schema.ts'
+import { powerless } from '../migrate/powerless.ts'
+import { given } from '../migrate/routines.ts'
 import type { Circle, DefaultPrivileges, SchemaObject, SchemaResource } from '../model.ts'
 import type { SqlContext } from './context.ts'
 import { block, name, nameArray, text } from './quote.ts'
@@ -150,7 +152,7 @@ END LOOP;`,
 
 /** As the owner, who may do nothing elsewhere. Bodies are not checked: they may name what is made after them. */
 export function schemaObjectStatements({ spec }: SchemaObject): readonly string[] {
-  const statements = `SET LOCAL check_function_bodies = off;\n  ${EXECUTE_FILE}`
-  const given = `SELECT ${fileGiven(spec.statements.join(';\n'))}`
-  return [LOCK_TIMEOUT, given, powerlessBlock({ circle: spec, statements })]
+  const settings = given(spec.statements.join(';\n'), 'SET LOCAL check_function_bodies = off')
+  const routines = spec.place === undefined ? [] : ledgerStatements()
+  return [LOCK_TIMEOUT, ...routines, `SELECT ${settings.join(', ')}`, `SELECT ${powerless(spec)}`]
 }
