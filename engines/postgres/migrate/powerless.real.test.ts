@@ -146,6 +146,20 @@ describe.each(['Schema', 'Database'] as const)('a SQL file of isolation %s', (is
     await make(shard.session, wish, [])
   })
 
+  test('gains nothing by altering what runs the file after it', async () => {
+    const alter = `DO $$ BEGIN EXECUTE format('ALTER FUNCTION tenantry.%I() SECURITY INVOKER', 'run_' || current_schema()); END $$`
+    const { wish, message } = await applyFile(alter)
+    // The owner of a database of its own may not even look into our schema.
+    expect(message).toEqual(
+      isolation === 'Schema' ? undefined : expect.stringContaining('permission denied for schema'),
+    )
+    const again = shard.tenant('', { ...wish.input, files: [sqlFile('3', 'RESET ROLE')] })
+    const changes = await planOf(shard.session, wish, again.wanted)
+    const { failed } = await shard.session.apply({ owner: wish.owner, changes, secrets: wish.secrets }, signal)
+    expect(failed?.error.message).toContain('cannot set parameter "role" within security-definer function')
+    await make(shard.session, wish, [])
+  })
+
   test('cannot touch the schema of another tenant', async () => {
     const other = shard.tenant(`o-${freshSuffix()}`, { files: [sqlFile('1', 'CREATE TABLE theirs (id int)')] })
     await make(shard.session, other)
