@@ -1,0 +1,381 @@
+#!lua name=tenantry_queue_1
+-- Hints to what is ready in Postgres: ids only. Everything but the two generation keys lives below the generation's name, so that
+-- a new generation begins empty. Three levels (class, queue, tenant) are each served by start-time fair queueing.
+
+local SEP = '\0'
+local CLASS_WEIGHT = { ['0'] = 16, ['1'] = 4, ['2'] = 1 }
+local HELD_MS = 1000
+local FOREVER = 4102444800000
+
+local function now_ms()
+  local t = redis.call('TIME')
+  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+end
+
+local function flow_key(class, queue, tenant)
+  return class .. SEP .. queue .. SEP .. tenant
+end
+
+local function split(flow)
+  local a = string.find(flow, SEP, 1, true)
+  local b = string.find(flow, SEP, a + 1, true)
+  return string.sub(flow, 1, a - 1), string.sub(flow, a + 1, b - 1), string.sub(flow, b + 1)
+end
+
+-- A member enters a level with its old tag or the level's time, whichever is later: who was idle has saved up nothing.
+local function enter(p, level, member)
+  if redis.call('ZSCORE', p .. 'z:' .. level, member) then return end
+  local floor = tonumber(redis.call('HGET', p .. 'v', level) or '0')
+  local own = tonumber(redis.call('ZSCORE', p .. 'i:' .. level, member) or '0')
+  redis.call('ZADD', p .. 'z:' .. level, math.max(floor, own), member)
+  redis.call('ZREM', p .. 'i:' .. level, member)
+end
+
+local function leave(p, level, member, tag)
+  redis.call('ZREM', p .. 'z:' .. level, member)
+  redis.call('ZADD', p .. 'i:' .. level, string.format('%.17g', tag), member)
+  redis.call('ZREMRANGEBYSCORE', p .. 'i:' .. level, '-inf', redis.call('HGET', p .. 'v', level) or '0')
+end
+
+local function advance(p, level, member, old, new)
+  local v = tonumber(redis.call('HGET', p .. 'v', level) or '0')
+  if old > v then redis.call('HSET', p .. 'v', level, string.format('%.17g', old)) end
+  redis.call('ZADD', p .. 'z:' .. level, string.format('%.17g', new), member)
+end
+
+local function activate(p, class, queue, tenant)
+  enter(p, class .. SEP .. queue, tenant)
+  enter(p, class, queue)
+  enter(p, '', class)
+end
+
+local function park(p, class, queue, tenant, tag, till)
+  leave(p, class .. SEP .. queue, tenant, tag)
+  redis.call('ZADD', p .. 'park', till, flow_key(class, queue, tenant))
+end
+
+local function unpark(p, flow)
+  redis.call('ZREM', p .. 'park', flow)
+  local class, queue, tenant = split(flow)
+  if redis.call('EXISTS', p .. 'r:' .. flow) == 1 then activate(p, class, queue, tenant) end
+end
+
+local function fields(text)
+  local all = {}
+  for part in string.gmatch((text or '') .. '|', '([^|]*)|') do all[#all + 1] = part end
+  return all
+end
+
+-- weight, cap, rate, burst, paused of a flow; the queue's own entry before that for all queues.
+local function allowance(p, queue, tenant)
+  local got = redis.call('HMGET', p .. 'cfg', 'w' .. SEP .. queue .. SEP .. tenant, 'w' .. SEP .. SEP .. tenant, 'q' .. SEP .. queue)
+  if not got[1] and not got[2] and not got[3] then return { weight = 1 } end
+  local own, every, q = fields(got[1]), fields(got[2]), fields(got[3])
+  local function first(i) return tonumber(own[i] or '') or tonumber(every[i] or '') end
+  local rate = first(3)
+  return {
+    weight = first(1) or 1, cap = first(2) or tonumber(q[2] or ''), rate = rate, burst = first(4) or rate,
+    paused = own[5] == '1' or every[5] == '1',
+  }
+end
+
+local function tokens_of(p, field, a, now)
+  local t = fields(redis.call('HGET', p .. 'tb', field))
+  local level, at = tonumber(t[1] or ''), tonumber(t[2] or '')
+  if not level or not at then return a.burst end
+  return math.min(a.burst, level + (now - at) / 1000 * a.rate)
+end
+
+-- How many a flow may take now; where none, until when it waits.
+local function room_of(p, queue, tenant, a, now)
+  if a.paused then return 0, FOREVER end
+  local field, room = queue .. SEP .. tenant, math.huge
+  if a.cap then
+    room = a.cap - tonumber(redis.call('HGET', p .. 'run', field) or '0')
+    if room < 1 then return 0, now + HELD_MS end
+  end
+  if a.rate then
+    local level = tokens_of(p, field, a, now)
+    if level < 1 then return 0, now + math.ceil((1 - level) / a.rate * 1000) end
+    room = math.min(room, math.floor(level))
+  end
+  return room, 0
+end
+
+local function spend(p, queue, tenant, a, n, c)
+  local field = queue .. SEP .. tenant
+  if a.cap then redis.call('HINCRBY', p .. 'run', field, n) end
+  if a.rate then
+    local level = tokens_of(p, field, a, c.now)
+    redis.call('HSET', p .. 'tb', field, string.format('%.17g', level - n) .. '|' .. c.now)
+  end
+end
+
+-- Takes up to budget from the tenants of a queue.
+local function serve_queue(c, class, queue, budget)
+  local p, level, got = c.p, class .. SEP .. queue, 0
+  local q = fields(c.plain and '' or redis.call('HGET', p .. 'cfg', 'q' .. SEP .. queue))
+  if q[3] == '1' then return 0 end
+  local cap = tonumber(q[1] or '')
+  if cap then budget = math.min(budget, cap - tonumber(redis.call('HGET', p .. 'run', queue .. SEP) or '0')) end
+  while got < budget and c.probes > 0 do
+    c.probes = c.probes - 1
+    local top = redis.call('ZRANGE', p .. 'z:' .. level, 0, 1, 'WITHSCORES')
+    if #top == 0 then break end
+    local tenant, tag = top[1], tonumber(top[2])
+    local a = c.plain and { weight = 1 } or allowance(p, queue, tenant)
+    local room, till = math.huge, 0
+    if not c.plain then room, till = room_of(p, queue, tenant, a, c.now) end
+    if room < 1 then
+      park(p, class, queue, tenant, tag, till)
+    else
+      local turn = budget - got
+      if top[4] then turn = math.min(turn, math.floor((tonumber(top[4]) - tag) * a.weight) + 1) end
+      turn = math.min(turn, room)
+      local popped = redis.call('ZPOPMIN', p .. 'r:' .. flow_key(class, queue, tenant), turn)
+      local n = #popped / 2
+      for i = 1, #popped, 2 do c.out[#c.out + 1] = popped[i] end
+      got = got + n
+      if n > 0 then
+        advance(p, level, tenant, tag, tag + n / a.weight)
+        spend(p, queue, tenant, a, n, c)
+      end
+      if n < turn or redis.call('EXISTS', p .. 'r:' .. flow_key(class, queue, tenant)) == 0 then
+        leave(p, level, tenant, tag + n / a.weight)
+      end
+    end
+  end
+  if cap and got > 0 then redis.call('HINCRBY', p .. 'run', queue .. SEP, got) end
+  return got
+end
+
+-- Serves the members of a level in the order of their tags: each as far as its neighbour's tag, so that many go in one step.
+local function serve(c, level, budget, weight_of, child)
+  local p, got = c.p, 0
+  local list = redis.call('ZRANGE', p .. 'z:' .. level, 0, -1, 'WITHSCORES')
+  local members = {}
+  for i = 1, #list, 2 do members[#members + 1] = { name = list[i], tag = tonumber(list[i + 1]) } end
+  while got < budget and #members > 0 and c.probes > 0 do
+    c.probes = c.probes - 1
+    local best, second = 1, math.huge
+    for i = 2, #members do
+      if members[i].tag < members[best].tag then best = i end
+    end
+    for i = 1, #members do
+      if i ~= best and members[i].tag < second then second = members[i].tag end
+    end
+    local m = members[best]
+    local weight, turn = weight_of(m.name), budget - got
+    if second < math.huge then turn = math.min(turn, math.floor((second - m.tag) * weight) + 1) end
+    local n = child(m.name, turn)
+    got = got + n
+    if n > 0 then
+      advance(p, level, m.name, m.tag, m.tag + n / weight)
+      m.tag = m.tag + n / weight
+    end
+    if n < turn then
+      table.remove(members, best)
+      local below = level == '' and m.name or (level .. SEP .. m.name)
+      if redis.call('EXISTS', p .. 'z:' .. below) == 0 then leave(p, level, m.name, m.tag) end
+    end
+  end
+  return got
+end
+
+local function wake(base, n)
+  local more = math.min(n, 8) - redis.call('LLEN', base .. ':wake')
+  for _ = 1, more do redis.call('RPUSH', base .. ':wake', '1') end
+end
+
+local function unpark_due(p, now)
+  for _, flow in ipairs(redis.call('ZRANGEBYSCORE', p .. 'park', '-inf', now, 'LIMIT', 0, 1000)) do unpark(p, flow) end
+end
+
+-- generation, how many, milliseconds to confirm, queues (separated by NUL, '' for all), ids that Postgres decided on
+local function claim(keys, args)
+  local base, generation, most = keys[1], args[1], tonumber(args[2])
+  if generation == '' or redis.call('GET', base .. ':gen') ~= generation then return redis.error_reply('GENERATION is another') end
+  local p = base .. ':' .. generation .. ':'
+  if #args > 4 then redis.call('ZREM', p .. 'pend', unpack(args, 5)) end
+  local c = { p = p, now = now_ms(), out = {}, probes = 3 * most + 20, plain = redis.call('EXISTS', p .. 'cfg') == 0 }
+  unpark_due(p, c.now)
+  local allowed
+  if args[4] ~= '' then
+    allowed = {}
+    for name in string.gmatch(args[4] .. SEP, '([^%z]*)%z') do allowed[name] = true end
+  end
+  serve(c, '', most, function(class) return CLASS_WEIGHT[class] end, function(class, budget)
+    return serve(c, class, budget, function() return 1 end, function(queue, turn)
+      if allowed and not allowed[queue] then return 0 end
+      return serve_queue(c, class, queue, turn)
+    end)
+  end)
+  local pend = {}
+  for i, id in ipairs(c.out) do
+    pend[2 * i - 1] = c.now + tonumber(args[3])
+    pend[2 * i] = id
+  end
+  if #pend > 0 then redis.call('ZADD', p .. 'pend', unpack(pend)) end
+  return c.out
+end
+
+local function add(p, class, queue, tenant, ids)
+  local key, pairs_, n = p .. 'r:' .. flow_key(class, queue, tenant), {}, 0
+  for id in string.gmatch(ids, '%d+') do
+    pairs_[#pairs_ + 1] = id
+    pairs_[#pairs_ + 1] = id
+    n = n + 1
+    if #pairs_ >= 4000 then
+      redis.call('ZADD', key, 'NX', unpack(pairs_))
+      pairs_ = {}
+    end
+  end
+  if #pairs_ > 0 then redis.call('ZADD', key, 'NX', unpack(pairs_)) end
+  if n > 0 and not redis.call('ZSCORE', p .. 'park', flow_key(class, queue, tenant)) then activate(p, class, queue, tenant) end
+  return n
+end
+
+-- The generation that is filled or, where none is, the valid one.
+local function current(base)
+  return redis.call('GET', base .. ':next') or redis.call('GET', base .. ':gen')
+end
+
+-- transaction or '', then class, queue, tenant, ids of each group
+local function push(keys, args)
+  local base = keys[1]
+  local generation = current(base)
+  if not generation then return 0 end
+  local p, n = base .. ':' .. generation .. ':', 0
+  for i = 2, #args, 4 do n = n + add(p, args[i + 1], args[i], args[i + 2], args[i + 3]) end
+  if args[1] ~= '' then redis.call('ZADD', p .. 'heard', now_ms(), args[1]) end
+  if n > 0 then wake(base, n) end
+  return n
+end
+
+-- Those of the named transactions that were never pushed; all others are forgotten.
+local function unheard(keys, args)
+  local generation = current(keys[1])
+  if not generation or #args == 0 then return {} end
+  local key, missing = keys[1] .. ':' .. generation .. ':heard', {}
+  for i, score in ipairs(redis.call('ZMSCORE', key, unpack(args))) do
+    if not score then missing[#missing + 1] = args[i] end
+  end
+  redis.call('ZREM', key, unpack(args))
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', now_ms() - 600000)
+  return missing
+end
+
+-- Postgres held these back though they were claimed here: they return and wait a little. Milliseconds, then groups as in push.
+local function hold(keys, args)
+  local base = keys[1]
+  local generation = current(base)
+  if not generation then return 0 end
+  local p, till, n = base .. ':' .. generation .. ':', now_ms() + tonumber(args[1]), 0
+  for i = 2, #args, 4 do
+    local queue, class, tenant = args[i], args[i + 1], args[i + 2]
+    local more = add(p, class, queue, tenant, args[i + 3])
+    n = n + more
+    for _, field in ipairs({ queue .. SEP .. tenant, queue .. SEP }) do
+      local running = tonumber(redis.call('HGET', p .. 'run', field) or '0')
+      if running > 0 then redis.call('HSET', p .. 'run', field, math.max(0, running - more)) end
+    end
+    local level = class .. SEP .. queue
+    local tag = tonumber(redis.call('ZSCORE', p .. 'z:' .. level, tenant) or '')
+    if tag then park(p, class, queue, tenant, tag, till) end
+  end
+  return n
+end
+
+-- queue, tenant, how many of each flow that has free places again
+local function free(keys, args)
+  local base = keys[1]
+  local generation = current(base)
+  if not generation then return 0 end
+  local p, woken = base .. ':' .. generation .. ':', 0
+  for i = 1, #args, 3 do
+    local queue, tenant, field = args[i], args[i + 1], args[i] .. SEP .. args[i + 1]
+    local running = tonumber(redis.call('HGET', p .. 'run', field) or '0') - tonumber(args[i + 2])
+    redis.call('HSET', p .. 'run', field, math.max(0, running))
+    if tenant == '' then woken = woken + 1 end
+    for class = 0, 2 do
+      local flow = flow_key(tostring(class), queue, tenant)
+      local till = redis.call('ZSCORE', p .. 'park', flow)
+      if till and tonumber(till) < FOREVER then
+        unpark(p, flow)
+        woken = woken + 1
+      end
+    end
+  end
+  if woken > 0 then wake(base, woken) end
+  return woken
+end
+
+-- What Postgres counts as running: queue, tenant, how many
+local function running(keys, args)
+  local generation = current(keys[1])
+  if not generation then return 0 end
+  local key = keys[1] .. ':' .. generation .. ':run'
+  redis.call('DEL', key)
+  for i = 1, #args, 3 do redis.call('HSET', key, args[i] .. SEP .. args[i + 1], args[i + 2]) end
+  return #args / 3
+end
+
+-- All limits anew, as fields and values
+local function configure(keys, args)
+  local generation = current(keys[1])
+  if not generation then return 0 end
+  local p = keys[1] .. ':' .. generation .. ':'
+  redis.call('DEL', p .. 'cfg')
+  for i = 1, #args, 2 do redis.call('HSET', p .. 'cfg', args[i], args[i + 1]) end
+  for _, flow in ipairs(redis.call('ZRANGE', p .. 'park', 0, -1)) do unpark(p, flow) end
+  wake(keys[1], 8)
+  return 1
+end
+
+-- Ids that were claimed here and that nobody told the outcome of in time; they count as told now.
+local function overdue(keys, args)
+  local generation = current(keys[1])
+  if not generation then return {} end
+  local key = keys[1] .. ':' .. generation .. ':pend'
+  local ids = redis.call('ZRANGEBYSCORE', key, '-inf', now_ms(), 'LIMIT', 0, args[1])
+  if #ids > 0 then redis.call('ZREM', key, unpack(ids)) end
+  return ids
+end
+
+-- A new generation: claims are refused from here on, and pushes go to the new one.
+local function begin(keys, args)
+  redis.call('DEL', keys[1] .. ':gen')
+  redis.call('SET', keys[1] .. ':next', args[1])
+  return 1
+end
+
+-- A page of what is ready; 0 where another filling began or everything was flushed: then it is to begin again.
+local function fill(keys, args)
+  local base, generation = keys[1], args[1]
+  if redis.call('GET', base .. ':next') ~= generation then return 0 end
+  local p = base .. ':' .. generation .. ':'
+  for i = 2, #args, 4 do add(p, args[i + 1], args[i], args[i + 2], args[i + 3]) end
+  return 1
+end
+
+-- Last of all: claims are answered again.
+local function finish(keys, args)
+  local base = keys[1]
+  if redis.call('GET', base .. ':next') ~= args[1] then return 0 end
+  redis.call('SET', base .. ':gen', args[1])
+  redis.call('DEL', base .. ':next')
+  wake(base, 8)
+  return 1
+end
+
+redis.register_function('tenantry_queue_1_claim', claim)
+redis.register_function('tenantry_queue_1_push', push)
+redis.register_function('tenantry_queue_1_unheard', unheard)
+redis.register_function('tenantry_queue_1_hold', hold)
+redis.register_function('tenantry_queue_1_free', free)
+redis.register_function('tenantry_queue_1_running', running)
+redis.register_function('tenantry_queue_1_configure', configure)
+redis.register_function('tenantry_queue_1_overdue', overdue)
+redis.register_function('tenantry_queue_1_begin', begin)
+redis.register_function('tenantry_queue_1_fill', fill)
+redis.register_function('tenantry_queue_1_finish', finish)
