@@ -65,7 +65,7 @@ const SERVER_STATES: Readonly<Record<string, QueueErrorCode>> = {
 const ADVICE: Partial<Record<QueueErrorCode, string>> = {
   NotInstalled: 'Run installQueue on this database, or correct the schema.',
   Forbidden: 'Grant the login its part of the queue with grantQueue or bindTenant.',
-  Unreachable: 'Check the address, and that the server runs; nothing was lost.',
+  Unreachable: 'Check the address, and that the server runs.',
 }
 
 /** Turns what pg, ioredis or Node throw into a QueueError. `doing` starts the message: "enqueue 3 jobs". */

@@ -4,7 +4,7 @@ import { FUNCTIONS } from './install.ts'
 import { defineFunction, inSchema, signature } from './sql/define.ts'
 import { TABLES } from './sql/tables.ts'
 
-const HOSTILE = `we'ird "$1" \\ $$;--`
+const HOSTILE = `we'ird "$1" \\ $$;-- $s. $oid(job)`
 
 beforeAll(() => loadModule())
 

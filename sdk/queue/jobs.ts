@@ -69,6 +69,9 @@ function checkTimes({ name, delay, at, keep, attempts }: AnyJob): void {
   if (at !== undefined && Number.isNaN(at.getTime())) throw invalid(name, 'its time is not a valid date')
 }
 
+/** The escapes that JSON allows and Postgres does not; an escaped backslash before a u is none. */
+const UNSTORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/
+
 function encodePayload(name: string, payload: unknown, limit: number): string {
   let text: string
   try {
@@ -77,8 +80,9 @@ function encodePayload(name: string, payload: unknown, limit: number): string {
     throw new QueueError('InvalidJob', `enqueue ${name}: its payload is no JSON: ${String(error)}`, error)
   }
   checkSize(text, limit, `enqueue ${name}: its payload`)
-  if (text.includes('\\u0000'))
-    throw invalid(name, 'its payload holds the character U+0000, which Postgres cannot read')
+  if (text.includes('\\u') && UNSTORABLE.test(text)) {
+    throw invalid(name, 'its payload holds U+0000 or half of a surrogate pair, which Postgres cannot read')
+  }
   return text
 }
 

@@ -10,9 +10,9 @@ import type { Database, Made } from './store.ts'
 const BATCH = 1000
 const IN_FLIGHT = 4
 
-/** Jobs that belong together: `then` is enqueued when all of them have ended, however they did. */
+/** Jobs that belong together: `afterwards` is enqueued when all of them have ended, however they did. */
 export interface BatchOptions<Jobs extends JobMap> {
-  readonly then?: JobInput<Jobs>
+  readonly afterwards?: JobInput<Jobs>
 }
 
 /** Puts jobs into the database and tells Redis of them. */
@@ -25,8 +25,8 @@ export interface Producer<Jobs extends JobMap> {
 
 export function createProducer<Jobs extends JobMap>(core: Core): Producer<Jobs> {
   const limit = core.options.payloadLimit ?? PAYLOAD_LIMIT
-  const put = (db: Database, jobs: readonly string[], then?: string): Promise<Made> =>
-    core.store.value<Made>(db, 'enqueue', `[${jobs.join(',')}]`, then ?? null)
+  const put = (db: Database, jobs: readonly string[], callback?: string): Promise<Made> =>
+    core.store.value<Made>(db, 'enqueue', `[${jobs.join(',')}]`, callback ?? null)
   const singles = createCoalescer<string, Enqueued>({
     most: BATCH,
     inFlight: IN_FLIGHT,
@@ -37,22 +37,22 @@ export function createProducer<Jobs extends JobMap>(core: Core): Producer<Jobs> 
       return receipts(made.ids, made.twins)
     },
   })
-  const many = (db: Database, jobs: readonly JobInput<Jobs>[], then?: JobInput<Jobs>): Promise<Made> =>
+  const many = (db: Database, jobs: readonly JobInput<Jobs>[], afterwards?: JobInput<Jobs>): Promise<Made> =>
     put(
       db,
       jobs.map((job) => encodeJob(job, limit)),
-      then && encodeJob(then, limit),
+      afterwards && encodeJob(afterwards, limit),
     )
   return {
     add: (job) => singles.add(encodeJob(job, limit)),
-    async enqueue(jobs, { then } = {}) {
-      const made = await many(core.pool, jobs, then)
+    async enqueue(jobs, { afterwards } = {}) {
+      const made = await many(core.pool, jobs, afterwards)
       await core.tell(made)
       return receipts(made.ids, made.twins)
     },
     // In somebody else's transaction nothing is known of the commit: the relay tells Redis of these.
-    async enqueueIn(tx, jobs, { then } = {}) {
-      const made = await many(tx, jobs, then)
+    async enqueueIn(tx, jobs, { afterwards } = {}) {
+      const made = await many(tx, jobs, afterwards)
       return receipts(made.ids, made.twins)
     },
     drain: () => singles.drain(),

@@ -37,9 +37,10 @@ local function leave(p, level, member, tag)
   redis.call('ZREMRANGEBYSCORE', p .. 'i:' .. level, '-inf', redis.call('HGET', p .. 'v', level) or '0')
 end
 
-local function advance(p, level, member, old, new)
-  local v = tonumber(redis.call('HGET', p .. 'v', level) or '0')
-  if old > v then redis.call('HSET', p .. 'v', level, string.format('%.17g', old)) end
+-- The level's time is the tag at which the last job began to be served, not that of a whole turn.
+local function advance(p, level, member, new, weight)
+  local v, began = tonumber(redis.call('HGET', p .. 'v', level) or '0'), new - 1 / weight
+  if began > v then redis.call('HSET', p .. 'v', level, string.format('%.17g', began)) end
   redis.call('ZADD', p .. 'z:' .. level, string.format('%.17g', new), member)
 end
 
@@ -137,7 +138,7 @@ local function serve_queue(c, class, queue, budget)
       for i = 1, #popped, 2 do c.out[#c.out + 1] = popped[i] end
       got = got + n
       if n > 0 then
-        advance(p, level, tenant, tag, tag + n / a.weight)
+        advance(p, level, tenant, tag + n / a.weight, a.weight)
         spend(p, queue, tenant, a, n, c)
       end
       if n < turn or redis.call('EXISTS', p .. 'r:' .. flow_key(class, queue, tenant)) == 0 then
@@ -170,7 +171,7 @@ local function serve(c, level, budget, weight_of, child)
     local n = child(m.name, turn)
     got = got + n
     if n > 0 then
-      advance(p, level, m.name, m.tag, m.tag + n / weight)
+      advance(p, level, m.name, m.tag + n / weight, weight)
       m.tag = m.tag + n / weight
     end
     if n < turn then

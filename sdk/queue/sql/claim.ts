@@ -1,6 +1,6 @@
 import { BY_KEY, type SqlFunction, WORKERS } from './define.ts'
 import { allowance, noteEvents } from './fragments.ts'
-import { CLASS_WEIGHTS, eventOf, mayTake, PRIORITIES, state } from './states.ts'
+import { CLASS_WEIGHTS, eventOf, mayTake, mayTakeById, PRIORITIES, state } from './states.ts'
 
 /** How long after its queue's timeout a job is taken from a worker that beats but does not give it back. */
 export const DEADLINE_GRACE_MS = 30_000
@@ -29,7 +29,7 @@ WITH moved AS (
   UPDATE $s.job j SET state = ${state('leased')}, epoch = j.epoch + 1, seq = j.seq + 1, worker_id = _worker, changed_at = begun,
     counted = coalesce(c.counted, 0), deadline = begun + make_interval(secs => (q.timeout_ms + ${DEADLINE_GRACE_MS}) / 1000.0)
   FROM unnest(_ids, _counted) AS c (id, counted), $s.queue q
-  WHERE j.id = c.id AND ${mayTake('claimed', 'j.state')} AND q.name = j.queue
+  WHERE j.id = c.id AND ${mayTakeById('claimed', 'j.state')} AND q.name = j.queue
   RETURNING j.id, j.epoch, j.seq, j.attempt, j.crashes, j.backoff, j.priority, j.queue, j.tenant, j.name, j.payload, j.worker_id,
     j.changed_at),
 noted AS (${noteEvents('moved', eventOf('claimed'))})
@@ -47,7 +47,7 @@ const admit: SqlFunction = {
   settings: BY_KEY,
   declare: 'locked bigint[]; begun timestamptz := clock_timestamp();',
   body: `locked := ARRAY(SELECT j.id FROM unnest(_ids) WITH ORDINALITY AS c (id, ord) JOIN $s.job j ON j.id = c.id
-  WHERE ${mayTake('claimed', 'j.state')} ORDER BY c.ord FOR UPDATE OF j SKIP LOCKED);
+  WHERE ${mayTakeById('claimed', 'j.state')} ORDER BY c.ord FOR UPDATE OF j SKIP LOCKED);
 INSERT INTO $s.usage (queue, tenant, tokens, refilled_at)
   SELECT x.queue, x.tenant, x.burst, begun FROM (
     SELECT f.queue, f.tenant, a.burst FROM (SELECT DISTINCT j.queue, j.tenant FROM unnest(locked) AS c (id) JOIN $s.job j ON j.id = c.id) f,
@@ -106,7 +106,7 @@ END IF;
 SELECT array_agg(a._id), array_agg(a._counted) INTO chosen, marks FROM $s.admit(_ids, false) a;
 RETURN QUERY SELECT * FROM $s.lease(_worker, chosen, marks);
 RETURN QUERY SELECT j.id, NULL::int, j.attempt, j.crashes, j.backoff, j.priority, j.queue, j.tenant, j.name, NULL::json
-  FROM unnest(_ids) AS c (id) JOIN $s.job j ON j.id = c.id WHERE ${mayTake('claimed', 'j.state')};`,
+  FROM unnest(_ids) AS c (id) JOIN $s.job j ON j.id = c.id WHERE ${mayTakeById('claimed', 'j.state')};`,
 }
 
 /** Finds jobs of one class, round the tenants from the one after `_after`, each with its share. Locks what it returns. */

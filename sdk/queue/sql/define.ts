@@ -35,12 +35,12 @@ export const BY_KEY: Readonly<Record<string, string>> = {
   jit: 'off',
 }
 
-/** In bodies the schema is written `$s.`, and a relation in it as a value `$oid(job)`. */
+/** In bodies the schema is written `$s.`, and a relation in it as a value `$oid(job)`. In one pass: a schema's name may hold either. */
 export function inSchema(text: string, schema: string): string {
   const name = escapeIdentifier(schema)
-  return text
-    .replaceAll(/\$oid\((\w+)\)/g, (_, relation: string) => `${escapeLiteral(`${name}.${relation}`)}::regclass`)
-    .replaceAll('$s.', () => `${name}.`)
+  return text.replaceAll(/\$oid\((\w+)\)|\$s\./g, (_, relation: string | undefined) =>
+    relation === undefined ? `${name}.` : `${escapeLiteral(`${name}.${relation}`)}::regclass`,
+  )
 }
 
 /** The statements that make a function or bring it up to date. It runs with the owner's rights and sees only its own schema. */

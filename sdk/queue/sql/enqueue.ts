@@ -99,14 +99,14 @@ const enqueue: SqlFunction = {
   args: '_jobs json, _callback json DEFAULT NULL',
   returns: 'json',
   access: CALLERS,
-  declare: 'bound text := $s.caller_tenant(); batch bigint; made json;',
+  declare: 'bound text := $s.caller_tenant(); fresh bigint; made json;',
   body: `IF json_typeof(_jobs) IS DISTINCT FROM 'array' THEN
   RAISE EXCEPTION USING ERRCODE = 'TQ001', MESSAGE = 'jobs must be a JSON array';
 END IF;
 IF _callback IS NULL THEN RETURN $s.put(_jobs, bound, NULL); END IF;
-INSERT INTO $s.batch (tenant, callback) VALUES (coalesce(bound, _callback ->> 'tenant', 'default'), _callback) RETURNING id INTO batch;
-made := $s.put(_jobs, bound, batch);
-UPDATE $s.batch SET total = (made ->> 'kept')::int, pending = (made ->> 'kept')::int WHERE id = batch;
+INSERT INTO $s.batch (tenant, callback) VALUES (coalesce(bound, _callback ->> 'tenant', 'default'), _callback) RETURNING id INTO fresh;
+made := $s.put(_jobs, bound, fresh);
+UPDATE $s.batch SET total = (made ->> 'kept')::int, pending = (made ->> 'kept')::int WHERE id = fresh;
 RETURN made;`,
 }
 

@@ -1,6 +1,6 @@
 import { BY_KEY, type SqlFunction, WORKERS } from './define.ts'
 import { ANNOUNCE, noteEvents, readyGroups } from './fragments.ts'
-import { eventOf, FENCED_CODE, mayTake, state, type TransitionName } from './states.ts'
+import { eventOf, FENCED_CODE, mayTakeById, state, type TransitionName } from './states.ts'
 
 /** After so many crashes of a worker that was running it, a job is taken for the cause. */
 export const POISON_AFTER = 3
@@ -73,7 +73,7 @@ const complete: SqlFunction = {
 END IF;
 WITH moved AS (
   UPDATE $s.job j SET state = ${state('succeeded')}, seq = j.seq + 1, changed_at = begun, error = NULL, result = c.result::json
-  FROM unnest(_ids, _epochs, _results) AS c (id, epoch, result) WHERE ${HELD} AND ${mayTake('completed', 'j.state')}
+  FROM unnest(_ids, _epochs, _results) AS c (id, epoch, result) WHERE ${HELD} AND ${mayTakeById('completed', 'j.state')}
   RETURNING ${RETURNED}),
 noted AS (${noteEvents('moved', eventOf('completed'))})
 SELECT count(*) AS n, ${FLAGGED} AS flagged, CASE WHEN count(*) < cardinality(_ids) OR ${FLAGGED} THEN array_agg(m.id) END AS ids
@@ -100,7 +100,7 @@ moved AS (
   UPDATE $s.job j SET attempt = j.attempt + 1, seq = j.seq + 1, changed_at = begun, crashes = 0, error = left(c.error, ${ERROR_LENGTH}),
     state = CASE WHEN c.delay IS NULL OR j.attempt + 1 >= j.max_attempts THEN ${state('dead')} ELSE ${state('scheduled')} END,
     backoff = coalesce(c.delay, 0), run_at = begun + make_interval(secs => coalesce(c.delay, 0) / 1000.0)
-  FROM input c WHERE ${HELD} AND ${mayTake('retried', 'j.state')}
+  FROM input c WHERE ${HELD} AND ${mayTakeById('retried', 'j.state')}
   RETURNING ${RETURNED}, j.error, j.backoff),
 noted AS (${noteEvents(
     'moved',
@@ -127,7 +127,7 @@ const release: SqlFunction = {
   declare: 'begun timestamptz := clock_timestamp(); ready_ids bigint[]; groups json; flagged boolean; rest json;',
   body: `WITH moved AS (
   UPDATE $s.job j SET state = ${state('ready')}, seq = j.seq + 1, changed_at = begun, crashes = least(j.crashes, 1)
-  FROM unnest(_ids, _epochs) AS c (id, epoch) WHERE ${HELD} AND ${mayTake('released', 'j.state')}
+  FROM unnest(_ids, _epochs) AS c (id, epoch) WHERE ${HELD} AND ${mayTakeById('released', 'j.state')}
   RETURNING ${RETURNED}),
 noted AS (${noteEvents('moved', eventOf('released'))})
 SELECT array_agg(m.id), ${readyGroups('moved')}, bool_or(m.counted > 0) INTO ready_ids, groups, flagged FROM moved m;
@@ -143,7 +143,7 @@ const begin: SqlFunction = {
   returns: 'boolean',
   access: WORKERS,
   settings: BY_KEY,
-  body: `UPDATE $s.job j SET crashes = j.crashes + 1 WHERE j.id = _id AND j.epoch = _epoch AND j.worker_id = _worker AND ${mayTake('lost', 'j.state')};
+  body: `UPDATE $s.job j SET crashes = j.crashes + 1 WHERE j.id = _id AND j.epoch = _epoch AND j.worker_id = _worker AND ${mayTakeById('lost', 'j.state')};
 RETURN FOUND;`,
 }
 
@@ -155,7 +155,7 @@ const strays: SqlFunction = {
   access: WORKERS,
   settings: BY_KEY,
   body: `RETURN QUERY SELECT c.id FROM unnest(_ids, _epochs) AS c (id, epoch) WHERE NOT EXISTS (
-  SELECT FROM $s.job j WHERE ${HELD} AND ${mayTake('lost', 'j.state')});`,
+  SELECT FROM $s.job j WHERE ${HELD} AND ${mayTakeById('lost', 'j.state')});`,
 }
 
 const progress: SqlFunction = {
@@ -164,7 +164,7 @@ const progress: SqlFunction = {
   returns: 'boolean',
   access: WORKERS,
   settings: BY_KEY,
-  body: `UPDATE $s.job j SET progress = _value WHERE j.id = _id AND j.epoch = _epoch AND j.worker_id = _worker AND ${mayTake('lost', 'j.state')}
+  body: `UPDATE $s.job j SET progress = _value WHERE j.id = _id AND j.epoch = _epoch AND j.worker_id = _worker AND ${mayTakeById('lost', 'j.state')}
   AND octet_length(_value::text) <= (SELECT s.payload_limit FROM $s.setting s);
 RETURN FOUND;`,
 }
@@ -190,7 +190,7 @@ moved AS (
   UPDATE $s.job j SET seq = j.seq + 1, changed_at = begun, crashes = greatest(j.crashes, 1),
     state = CASE WHEN j.crashes >= ${POISON_AFTER} THEN ${state('dead')} ELSE ${state('ready')} END,
     error = CASE WHEN j.crashes >= ${POISON_AFTER} THEN format('its worker crashed or hung %s times while it ran', j.crashes) ELSE j.error END
-  FROM lost l WHERE j.id = l.id AND ${mayTake('lost', 'j.state')}
+  FROM lost l WHERE j.id = l.id AND ${mayTakeById('lost', 'j.state')}
   RETURNING ${RETURNED}, j.error),
 noted AS (${noteEvents(
     'moved',

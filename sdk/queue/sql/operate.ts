@@ -1,6 +1,6 @@
 import { BY_KEY, CALLERS, OPERATORS, type SqlFunction } from './define.ts'
 import { ANNOUNCE, noteActorEvents, readyGroups } from './fragments.ts'
-import { eventOf, mayTake, state } from './states.ts'
+import { eventOf, mayTake, mayTakeById, state } from './states.ts'
 
 /** Which jobs a filter means: JSON with any of ids, queue, tenant, name, tag, error (a part of it) and before (an id). */
 const FILTER = `(_filter ->> 'queue' IS NULL OR j.queue = _filter ->> 'queue') AND (_filter ->> 'tenant' IS NULL OR j.tenant = _filter ->> 'tenant')
@@ -19,10 +19,10 @@ const cancel: SqlFunction = {
   declare: 'bound text := $s.caller_tenant(); begun timestamptz := clock_timestamp(); o record; rest json;',
   body: `WITH old AS MATERIALIZED (
   SELECT j.id, j.state FROM unnest(_ids) AS c (id) JOIN $s.job j ON j.id = c.id
-  WHERE ${mayTake('cancelled', 'j.state')} AND (bound IS NULL OR j.tenant = bound) ORDER BY j.id FOR UPDATE OF j),
+  WHERE ${mayTakeById('cancelled', 'j.state')} AND (bound IS NULL OR j.tenant = bound) ORDER BY j.id FOR UPDATE OF j),
 moved AS (
-  UPDATE $s.job j SET state = ${state('cancelled')}, seq = j.seq + 1, changed_at = begun FROM old o WHERE j.id = o.id
-  RETURNING j.id, j.epoch, j.seq, j.changed_at, o.state AS was),
+  UPDATE $s.job j SET state = ${state('cancelled')}, seq = j.seq + 1, changed_at = begun FROM old x WHERE j.id = x.id
+  RETURNING j.id, j.epoch, j.seq, j.changed_at, x.state AS was),
 noted AS (${noteActorEvents('moved', eventOf('cancelled', 'm.was'))})
 SELECT array_agg(m.id) AS ids, array_agg(m.id) FILTER (WHERE m.was = ${state('leased')}) AS running INTO o FROM moved m;
 rest := $s.settle(o.running, o.ids);
@@ -40,7 +40,7 @@ const redrive: SqlFunction = {
   SELECT j.id FROM $s.job j WHERE ${mayTake('redriven', 'j.state')} AND ${FILTER} ORDER BY j.id LIMIT _most FOR UPDATE OF j SKIP LOCKED),
 moved AS (
   UPDATE $s.job j SET state = ${state('ready')}, seq = j.seq + 1, changed_at = begun, attempt = 0, crashes = 0, backoff = 0, batch_id = NULL
-  FROM old o WHERE j.id = o.id AND ${mayTake('redriven', 'j.state')}
+  FROM old x WHERE j.id = x.id AND ${mayTakeById('redriven', 'j.state')}
   RETURNING j.id, j.epoch, j.seq, j.changed_at, j.queue, j.priority, j.tenant),
 noted AS (${noteActorEvents('moved', eventOf('redriven'))})
 SELECT array_agg(m.id), ${readyGroups('moved')} INTO ready_ids, groups FROM moved m;

@@ -11,6 +11,7 @@ export const TABLES: readonly string[] = [
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
   fingerprint text NOT NULL,
   fast boolean NOT NULL DEFAULT false,
+  fast_since xid8 NOT NULL DEFAULT '0',
   restricted boolean NOT NULL DEFAULT false,
   payload_limit int NOT NULL DEFAULT ${PAYLOAD_LIMIT},
   generation text,

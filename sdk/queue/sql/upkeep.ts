@@ -1,6 +1,6 @@
 import { BY_KEY, OPERATORS, type SqlFunction, WORKERS } from './define.ts'
 import { ANNOUNCE, noteEvents, readyGroups } from './fragments.ts'
-import { eventOf, mayTake, state } from './states.ts'
+import { eventOf, mayTakeById, state } from './states.ts'
 
 const register: SqlFunction = {
   name: 'register',
@@ -55,7 +55,7 @@ const promote: SqlFunction = {
   body: `WITH due AS MATERIALIZED (
   SELECT j.id FROM $s.job j WHERE j.state = ${state('scheduled')} AND j.run_at <= begun ORDER BY j.run_at LIMIT _most FOR UPDATE SKIP LOCKED),
 moved AS (
-  UPDATE $s.job j SET state = ${state('ready')}, seq = j.seq + 1, changed_at = begun FROM due d WHERE j.id = d.id AND ${mayTake('due', 'j.state')}
+  UPDATE $s.job j SET state = ${state('ready')}, seq = j.seq + 1, changed_at = begun FROM due d WHERE j.id = d.id AND ${mayTakeById('due', 'j.state')}
   RETURNING j.id, j.epoch, j.seq, NULL::int AS worker_id, j.changed_at, j.queue, j.priority, j.tenant),
 noted AS (${noteEvents('moved', eventOf('due'))})
 SELECT array_agg(m.id), ${readyGroups('moved')} INTO ready_ids, groups FROM moved m;
@@ -136,7 +136,7 @@ const stillReady: SqlFunction = {
   access: WORKERS,
   settings: BY_KEY,
   body: `RETURN (WITH found AS (SELECT j.id, j.queue, j.priority, j.tenant FROM unnest(_ids) AS c (id) JOIN $s.job j ON j.id = c.id
-  WHERE j.state = ${state('ready')}) SELECT ${readyGroups('found')});`,
+  WHERE j.state + 0 = ${state('ready')}) SELECT ${readyGroups('found')});`,
 }
 
 /** Likewise of a span of ids. */
@@ -147,7 +147,7 @@ const readyBetween: SqlFunction = {
   access: WORKERS,
   settings: BY_KEY,
   body: `RETURN (WITH found AS (SELECT j.id, j.queue, j.priority, j.tenant FROM $s.job j WHERE j.id BETWEEN _low AND _high
-  AND j.state = ${state('ready')}) SELECT ${readyGroups('found')});`,
+  AND j.state + 0 = ${state('ready')}) SELECT ${readyGroups('found')});`,
 }
 
 /** A page of all ready jobs behind a place, in the order of the index, with the place where it ended. */
@@ -189,13 +189,16 @@ const setGeneration: SqlFunction = {
   body: 'UPDATE $s.setting s SET generation = _generation, server = _server;',
 }
 
-/** Whether jobs are announced to Redis at all. */
-const setFast: SqlFunction = {
-  name: 'set_fast',
-  args: '_on boolean',
-  returns: 'void',
+/**
+ * Switches on that jobs are announced to Redis. True once every transaction has ended that may have begun before: until then Redis
+ * would miss theirs.
+ */
+const startFast: SqlFunction = {
+  name: 'start_fast',
+  returns: 'boolean',
   access: WORKERS,
-  body: `UPDATE $s.setting s SET fast = _on WHERE s.fast IS DISTINCT FROM _on;`,
+  body: `UPDATE $s.setting s SET fast = true, fast_since = pg_current_xact_id() WHERE NOT s.fast;
+RETURN (SELECT s.fast_since < pg_snapshot_xmin(pg_current_snapshot()) FROM $s.setting s);`,
 }
 
 export const UPKEEP: readonly SqlFunction[] = [
@@ -216,5 +219,5 @@ export const UPKEEP: readonly SqlFunction[] = [
   running,
   generation,
   setGeneration,
-  setFast,
+  startFast,
 ]

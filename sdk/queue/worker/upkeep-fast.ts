@@ -32,7 +32,7 @@ function configurator({ store, pool }: Core, fast: FastPath): () => Promise<void
 
 /** Fills Redis anew where it lost what it was told, is another server, or never had it. */
 async function checkGeneration({ store, pool }: Core, fast: FastPath): Promise<void> {
-  await store.value(pool, 'set_fast', true)
+  if (!(await store.value<boolean>(pool, 'start_fast'))) return
   const [row] = await store.rows<[string | null, string | null]>(pool, 'generation')
   const [generation, server] = row ?? []
   const [found, answering] = await Promise.all([fast.redis.get(`${fast.base}:gen`), serverOf(fast)])
