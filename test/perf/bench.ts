@@ -12,8 +12,9 @@ import { fleet } from './fleet/fleet.ts'
 import { scale } from './fleet/scale.ts'
 import type { FleetOptions } from './fleet/world.ts'
 import { migrate } from './migrate/migrate.ts'
+import { queue } from './queue/queue.ts'
 
-type Options = FleetOptions
+type Options = FleetOptions & { readonly jobs: number }
 
 interface Bench {
   readonly run: (options: Options) => Promise<string>
@@ -28,6 +29,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   failover: { run: failover, tenants: 10_000 },
   scale: { run: scale, tenants: 10_000 },
   migrate: { run: migrate, tenants: 1_000 },
+  queue: { run: queue, tenants: 1 },
 }
 
 class Interrupted extends Error {}
@@ -61,6 +63,7 @@ function readArguments(args: readonly string[]): { run: (options: Options) => Pr
       'postgres-servers': { type: 'string', default: '8' },
       interval: { type: 'string', default: '120' },
       newcomers: { type: 'string', default: '150' },
+      jobs: { type: 'string', default: '20000' },
       profile: { type: 'string' },
     },
   })
@@ -75,6 +78,7 @@ function readArguments(args: readonly string[]): { run: (options: Options) => Pr
       postgresServers: positive('postgres-servers', values['postgres-servers']),
       interval: positive('interval', values.interval),
       newcomers: positive('newcomers', values.newcomers),
+      jobs: positive('jobs', values.jobs),
       log: (line) => void process.stderr.write(`${line}\n`),
       signal: interrupt.signal,
       ...(values.profile !== undefined && { profile: folder(values.profile) }),
@@ -88,6 +92,7 @@ function usage(asked: string): string {
     `${complaint}: ${Object.keys(BENCHES).join(', ')}`,
     'Usage: npm run bench -- <name> [--tenants <count>] [--runs 3] [--profile <folder for CPU profiles of the operator>]',
     'Of a fleet also: [--interval <seconds between drift checks, 120>] [--postgres-servers <for its 8 shards, 8>] [--newcomers 150]',
+    'Of queue: [--jobs <in the backlog, 20000>]',
   ].join('\n')
 }
 
