@@ -58,14 +58,19 @@ export function openCore(options: QueueOptions): Core {
   const redis = options.redis && openRedis(options.redis)
   const fast = redis && openFastPath(redis, redisPrefix)
   const listeners = new Set<() => void>()
+  const untold = new Set<Promise<void>>()
   return {
     pool,
     store: openStore(schema),
     fast,
     options,
     async tell(outcome) {
-      if (fast) await fast.tell(outcome)
-      else for (const listener of listeners) listener()
+      if (fast === undefined) for (const listener of listeners) listener()
+      else {
+        const told = fast.tell(outcome).finally(() => untold.delete(told))
+        untold.add(told)
+        await told
+      }
     },
     onWork(callback) {
       listeners.add(callback)
@@ -74,6 +79,7 @@ export function openCore(options: QueueOptions): Core {
     transaction: (work) => transaction(pool, work),
     report: (error, doing) => options.onError?.(toQueueError(error, doing)),
     async close() {
+      await Promise.allSettled(untold)
       fast?.close()
       redis?.disconnect()
       await pool.end()

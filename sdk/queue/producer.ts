@@ -47,7 +47,7 @@ export function createProducer<Jobs extends JobMap>(core: Core): Producer<Jobs> 
     add: (job) => singles.add(encodeJob(job, limit)),
     async enqueue(jobs, { afterwards } = {}) {
       const made = await many(core.pool, jobs, afterwards)
-      await core.tell(made)
+      void core.tell(made)
       return receipts(made.ids, made.twins)
     },
     // In somebody else's transaction nothing is known of the commit: the relay tells Redis of these.

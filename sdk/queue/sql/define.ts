@@ -23,11 +23,15 @@ export const TRUSTED: readonly Access[] = ['producer', 'worker', 'operator']
 export const WORKERS: readonly Access[] = ['worker', 'operator']
 export const OPERATORS: readonly Access[] = ['operator']
 
+/** A plan for each call would look cheaper to the server than one for all, and cost more than the call of a few jobs. */
+export const PLAN_ONCE: Readonly<Record<string, string>> = { plan_cache_mode: 'force_generic_plan' }
+
 /**
  * Rows are found by primary key whatever the statistics of a young table say: a plan over the whole table that is made in an
  * empty queue would be kept by long-lived connections and run in a full one.
  */
 export const BY_KEY: Readonly<Record<string, string>> = {
+  ...PLAN_ONCE,
   enable_hashjoin: 'off',
   enable_mergejoin: 'off',
   enable_seqscan: 'off',

@@ -1,4 +1,4 @@
-import { CALLERS, type SqlFunction } from './define.ts'
+import { CALLERS, PLAN_ONCE, type SqlFunction } from './define.ts'
 import { eventOf, state } from './states.ts'
 
 /** The longest time that a job may be put off: ten years. */
@@ -52,6 +52,7 @@ const put: SqlFunction = {
   name: 'put',
   args: '_jobs json, bound text, _batch bigint',
   returns: 'json',
+  settings: PLAN_ONCE,
   declare: `begun timestamptz := clock_timestamp(); base bigint := floor(extract(epoch FROM begun) * 1000)::bigint << 20;
   most int; hints boolean; o record; twins json;`,
   body: `SELECT s.payload_limit, s.fast INTO STRICT most, hints FROM $s.setting s;

@@ -19,7 +19,7 @@ export async function queue({ runs, jobs, log, signal }: QueueBenchOptions): Pro
   const sizes: Sizes = { jobs, singles: SINGLES, latencies: LATENCIES }
   const names = Object.keys(SIDES) as SideName[]
   const rounds = Object.fromEntries(names.map((name) => [name, [] as Round[]])) as Record<SideName, Round[]>
-  return await withServers(log, async (servers) => {
+  return await withServers({ log, signal }, async (servers) => {
     for (let i = 0; i < runs; i++) {
       for (const name of names) {
         signal.throwIfAborted()

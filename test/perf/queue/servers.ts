@@ -19,11 +19,14 @@ export interface Servers {
   clear(database: string): Promise<ClientConfig>
 }
 
-export async function withServers<T>(log: (line: string) => void, work: (servers: Servers) => Promise<T>): Promise<T> {
+export async function withServers<T>(
+  { log, signal }: { log: (line: string) => void; signal: AbortSignal },
+  work: (servers: Servers) => Promise<T>,
+): Promise<T> {
   const dir = await mkdtemp(join(tmpdir(), 'tenantry-queue-'))
   await chmod(dir, 0o755)
   const claim = await claimFolder(dir)
-  const supervisor = new Supervisor(join(dir, 'logs'), claim)
+  const supervisor = new Supervisor(join(dir, 'logs'), claim, signal)
   try {
     const common = { dir, assets: await ensureAssets({ log }), state: await loadState(dir), fresh: false }
     const [pg, fast] = await Promise.all([startPostgres(supervisor, common), startRedis(supervisor, common)])
@@ -37,8 +40,7 @@ export async function withServers<T>(log: (line: string) => void, work: (servers
     const redis = { host: fast.host, port: fast.port, username: fast.username ?? '', password: fast.password ?? '' }
     return await work({ postgres, redis, clear: (database) => clear(postgres, redis, database) })
   } finally {
-    await supervisor.stop()
-    await claim.release()
+    await supervisor.close()
     await rm(dir, { recursive: true, force: true })
   }
 }

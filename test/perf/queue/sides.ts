@@ -1,8 +1,9 @@
 /** The queues that are compared, behind one interface, each tuned as its own documentation says. */
 import { installQueue } from '@tenantry/sdk/queue/install.ts'
-import { openQueue } from '@tenantry/sdk/queue/queue.ts'
+import { openQueue, type Queue } from '@tenantry/sdk/queue/queue.ts'
 import { Queue as BullQueue, Worker as BullWorker } from 'bullmq'
 import { Logger, makeWorkerUtils, run } from 'graphile-worker'
+import { Redis } from 'ioredis'
 import { Client, type ClientConfig, Pool } from 'pg'
 import { PgBoss } from 'pg-boss'
 import type { Servers } from './servers.ts'
@@ -34,6 +35,15 @@ async function counter(
   }
 }
 
+/** As an operator does once, long before there are jobs. */
+async function fillRedis(queue: Queue<{ noop: { i: number } }>, { redis: options }: Servers): Promise<void> {
+  const worker = await queue.worker({})
+  const redis = new Redis({ ...options })
+  while ((await redis.exists('{tenantry_queue}:gen')) === 0) await new Promise((wake) => setTimeout(wake, 50))
+  redis.disconnect()
+  await worker.stop()
+}
+
 const ours =
   (fast: boolean): Open =>
   async (servers) => {
@@ -44,6 +54,7 @@ const ours =
     await client.end()
     const store = await counter(postgres, 'SELECT count(*) AS n FROM tenantry_queue.job WHERE state IN (0, 1, 2)')
     const queue = openQueue<{ noop: { i: number } }>({ postgres, ...(fast && { redis: servers.redis }) })
+    if (fast) await fillRedis(queue, servers)
     return {
       add: (i) => queue.add('noop', { i }),
       bulk: (from, count) => queue.enqueue(range(from, count).map((i) => ({ name: 'noop', payload: { i } }))),
@@ -134,7 +145,8 @@ const pgBoss: Open = async (servers) => {
 
 const bullmq: Open = async (servers) => {
   await servers.clear('bench')
-  const connection = { ...servers.redis, maxRetriesPerRequest: null }
+  const { host = '', port = 0, username = '', password = '' } = servers.redis
+  const connection = { host, port, username, password, maxRetriesPerRequest: null }
   const queue = new BullQueue('noop', { connection, defaultJobOptions: { removeOnComplete: true } })
   let worker: BullWorker | undefined
   return {
