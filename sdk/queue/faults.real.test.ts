@@ -151,8 +151,12 @@ describe.each(MODES)('workers that fail, by way of %s', (mode) => {
   })
 
   test('a handler that keeps the event loop busy for longer than the lease keeps its job', async () => {
-    const { queue } = await freshLab(mode)
-    const { id } = await queue.add('busy', 1)
+    const lab = await freshLab(mode)
+    const { queue } = lab
+    await queue.setQueue('busy')
+    // It leads, and would take the job from a worker that looks dead.
+    await startProcess(lab, mode, ['default'])
+    const { id } = await queue.add('busy', 1, { queue: 'busy' })
     await queue.worker(
       {
         busy: () => {
@@ -184,11 +188,15 @@ describe.each(MODES)('workers that fail, by way of %s', (mode) => {
 })
 
 /** A worker in a process of its own; resolves when it works. */
-async function startProcess({ postgres, redis, schema, base }: Lab, mode: string): Promise<ChildProcess> {
+async function startProcess(
+  { postgres, redis, schema, base }: Lab,
+  mode: string,
+  queues: readonly string[] = [],
+): Promise<ChildProcess> {
   const options = { postgres, schema, redisPrefix: base, ...(mode === 'redis' && { redis }) }
   const child = spawn(process.execPath, [join(import.meta.dirname, 'testing/worker-process.ts')], {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, QUEUE: JSON.stringify(options) },
+    env: { ...process.env, QUEUE: JSON.stringify(options), QUEUES: JSON.stringify(queues) },
   })
   onTestFinished(() => void child.kill('SIGKILL'))
   await Promise.race([

@@ -1,4 +1,4 @@
-/** A worker as a process, for tests that kill it. Its options come from the environment, as JSON in QUEUE. */
+/** A worker as a process, for tests that kill it. Its options come from the environment, as JSON in QUEUE and QUEUES. */
 import type { QueueOptions } from '../core.ts'
 import { openQueue } from '../queue.ts'
 
@@ -11,6 +11,6 @@ await queue.worker(
     echo: (payload) => payload,
     exit: (code) => process.exit(code),
   },
-  { lease: 1000, poll: 20 },
+  { lease: 1000, poll: 20, queues: JSON.parse(process.env.QUEUES ?? '[]') as string[] },
 )
 process.stdout.write('up\n')

@@ -14,9 +14,10 @@ let client: Client | undefined
 
 parentPort?.on('message', () => process.exit())
 
-while (true) {
+for (let begun = false; ; begun = true) {
   const worker = Number(Atomics.load(cells, SHARED.worker))
   if (worker > 0 && !stalled()) await beat(worker).catch(forget)
+  if (!begun) parentPort?.postMessage('begun')
   await new Promise((wake) => setTimeout(wake, leaseMs / 5))
 }
 

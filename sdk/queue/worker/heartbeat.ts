@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { hostname } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import type { Core } from '../core.ts'
@@ -62,8 +63,10 @@ export async function joinWorkers(core: Core, { leaseMs, stallMs, onExpired }: O
   const thread = new Worker(new URL('./heartbeat-thread.ts', import.meta.url), {
     workerData: { postgres, schema: store.schema, leaseMs, stallMs, shared },
   })
-  thread.on('message', (id: number) => void expired(id).catch((error) => core.report(error, 'register the worker')))
   thread.on('error', (error) => core.report(error, 'keep the lease of the worker'))
+  // A handler may keep this thread busy from the first job on: the other one has to beat before that.
+  await once(thread, 'message')
+  thread.on('message', (id: number) => void expired(id).catch((error) => core.report(error, 'register the worker')))
   thread.unref()
   const timer = setInterval(seen, Math.min(1000, leaseMs / 5))
   return {
