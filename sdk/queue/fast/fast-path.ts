@@ -12,7 +12,9 @@ const PAUSE_MS = 500
 const HOLD_MS = 200
 
 /** The functions that Redis needs, for an operator that loads them ahead. */
-export const FAST_PATH_LIBRARY = readFileSync(join(import.meta.dirname, 'library.lua'), 'utf8')
+export const FAST_PATH_LIBRARY = ['claims.lua', 'changes.lua']
+  .map((file) => readFileSync(join(import.meta.dirname, file), 'utf8'))
+  .join('\n')
 
 /** What claims by Redis answered: ids, or that Postgres has to be asked instead. */
 export type Hints = { readonly ids: readonly string[] } | { readonly unusable: 'generation' | 'server' }
