@@ -5,6 +5,7 @@ import { databaseName, objectName } from '@tenantry/engines/names.ts'
 import { postgres } from '@tenantry/engines/postgres/engine.ts'
 import { Analyst } from '@tenantry/operator/analysis/analyst.ts'
 import { systemClock } from '@tenantry/operator/clock.ts'
+import { upTo } from '@tenantry/operator/kinds/database/rollout/plan.ts'
 import { SourceFiles } from '@tenantry/operator/kinds/database/source-files.ts'
 import { decodeDatabase, decodeTenant, defectOf } from '@tenantry/operator/kinds/decode.ts'
 import { placesOf } from '@tenantry/operator/kinds/placements.ts'
@@ -35,7 +36,10 @@ export interface FleetShard {
 /** A Database with its SQL files, its shards and all that have tables there. */
 export interface Fleet {
   readonly database: Database
+  /** All that a member has in the end, whenever its wave comes. */
   readonly files: readonly MigrationFile[]
+  /** What is undone of whoever has it, for it lies above the target. */
+  readonly reverted: readonly MigrationFile[]
   readonly shared: boolean
   readonly shards: readonly FleetShard[]
   /** Tenants that refer to the Database and have no place there yet. */
@@ -57,19 +61,25 @@ export async function readFleet(client: KubeClient, name: Name, only: Name | und
     const members = shared ? sharedMember(database, here, only) : here.map((tenant) => memberOf(database, tenant))
     return { name: shard.name, connection: await readConnection(client, name, shard.connectionSecretRef.name), members }
   })
+  const all = await readFiles(client, database)
+  const files = upTo(all, database.spec.schema?.target)
   return {
     database,
     shared,
-    files: await readFiles(client, database),
+    files,
+    reverted: all.slice(files.length).filter(({ down }) => down),
     shards: (await Promise.all(shards)).filter(({ members }) => members.length > 0),
     unplaced: placed.filter(({ shard }) => shard === undefined).map(({ tenant }) => keyOf(tenant.metadata)),
   }
 }
 
 /** What the SQL files are to the engine, for one member of the fleet. */
-export function wantedOf({ database, files, shared }: Fleet, { schema, tenant }: Member): readonly Resource[] {
+export function wantedOf(
+  { database, files, reverted, shared }: Fleet,
+  { schema, tenant }: Member,
+): readonly Resource[] {
   const { isolation } = database.spec
-  if (shared) return postgres.databaseResources({ isolation, shared: schema, extensions: [], files })
+  if (shared) return postgres.databaseResources({ isolation, shared: schema, extensions: [], files, reverted })
   const input = {
     isolation,
     name: schema,
@@ -79,6 +89,7 @@ export function wantedOf({ database, files, shared }: Fleet, { schema, tenant }:
     logins: [],
     limits: {},
     files,
+    reverted,
   }
   return postgres.tenantResources({ ...input, ...(tenant !== undefined && { tenant }) })
 }

@@ -1,5 +1,6 @@
 import type { Owner } from '@tenantry/engines/model.ts'
 import { postgres } from '@tenantry/engines/postgres/engine.ts'
+import type { Migration, PgResource, Reversal } from '@tenantry/engines/postgres/model.ts'
 import { fleetArguments } from './arguments.ts'
 import { type Fleet, type FleetShard, type Member, readFleet, wantedOf } from './fleet.ts'
 import { type Forecast, forecastJson, forecastText, type Pending } from './forecast.ts'
@@ -29,7 +30,7 @@ async function pendingOn(fleet: Fleet, shard: FleetShard, withSql: boolean): Pro
   return shard.members.map((member) => {
     const changes = postgres
       .diff(NOBODY, wantedOf(fleet, member) as never, found)
-      .filter(({ target }) => target.kind === 'Migration')
+      .filter(({ target }) => isFile(target))
     const version = postgres.schemaVersion(member.schema, found)
     return {
       tenant: nameOf(member),
@@ -37,17 +38,19 @@ async function pendingOn(fleet: Fleet, shard: FleetShard, withSql: boolean): Pro
       schema: member.schema,
       ...(version !== undefined && { version }),
       files: changes.flatMap((change) => {
-        if (change.target.kind !== 'Migration') return []
-        const { blocked } = change
-        return {
-          version: change.target.spec.version,
-          name: change.target.spec.name,
-          ...(blocked && { blocked: blocked.message }),
-        }
+        const { target, blocked } = change
+        if (!isFile(target)) return []
+        const { version, name } = target.spec
+        const what = target.kind === 'Reversal' ? `undo ${name}` : name
+        return { version, name: what, ...(blocked && { blocked: blocked.message }) }
       }),
       ...(withSql && { sql: changes.flatMap((change) => postgres.statements(change)) }),
     }
   })
+}
+
+function isFile(resource: PgResource): resource is Migration | Reversal {
+  return resource.kind === 'Migration' || resource.kind === 'Reversal'
 }
 
 /** Only the files count here, and they are nobody's by a mark. */
