@@ -1,6 +1,6 @@
 /** What flows through the pipeline: targets in, a plan in the middle, outcomes out. */
 import type { AppError } from '@tenantry/crds/errors.ts'
-import type { Change, Resource, Run, SecretReader } from '@tenantry/engines/model.ts'
+import type { Applied, Change, Resource, Run, SecretReader } from '@tenantry/engines/model.ts'
 import type { Shard } from '../shards/shard.ts'
 
 export type Kind = 'Tenant' | 'Database'
@@ -30,8 +30,8 @@ export interface Target {
   readonly policy: Policy
   /** Changes that no diff knows of, for when all else is as wanted. */
   readonly more?: () => readonly Change[]
-  /** Told of changes that were tried, whatever became of them. */
-  readonly tried?: (changes: readonly Change[]) => void
+  /** Told at once of changes that were tried, whatever became of them, and of the one that failed. */
+  readonly tried?: (changes: readonly Change[], failed: Applied['failed']) => void
   /** The rollout that SQL files are applied for. */
   readonly run?: Run
   /** Asked when its turn on the server has come. Absent: every change may begin. */

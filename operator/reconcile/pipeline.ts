@@ -63,7 +63,8 @@ async function act(owner: Owner, part: Planned, signal: AbortSignal): Promise<Ta
   if (gated.run.length === 0) return still
   try {
     const applied = await target.shard.apply(() => batchOf(owner, part), target.scope, signal)
-    target.tried?.(applied.failed ? [...applied.done, applied.failed.change] : applied.done)
+    const { done, failed } = applied
+    target.tried?.(failed ? [...done, failed.change] : done, failed)
     const outcome = await lookAgain(owner, part, applied.done, signal)
     return applied.failed ? { ...outcome, error: applied.failed.error } : outcome
   } catch (error) {

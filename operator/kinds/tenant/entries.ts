@@ -4,7 +4,7 @@ import type { Outcome, Target, TargetOutcome } from '../../reconcile/model.ts'
 import { ownerOf } from '../../reconcile/object.ts'
 import type { World } from '../../world.ts'
 import { filesForTenant, mayBegin } from '../database/rollout/files-for.ts'
-import { progressOf } from '../database/rollout/progress.ts'
+import { isFileFault, type Progress, progressOf } from '../database/rollout/progress.ts'
 import { tenantUnit } from '../database/rollout/units.ts'
 import type { Wanted } from '../database/rollout/wanted.ts'
 import { withRepairs } from '../drift/repairs.ts'
@@ -36,7 +36,12 @@ export async function prepare(world: World, tenant: Tenant, resolved: Resolved):
     const repaired = binding.entry
       ? withRepairs(world, target, { database: binding.database, schema: binding.objectName })
       : target
-    return { resolved, credentials, wanted, target: { ...repaired, mayBegin: begin } }
+    const tried: Target['tried'] = (changes, failed) => {
+      repaired.tried?.(changes, failed)
+      if (failed && isFileFault(failed))
+        noteProgress(world, tenant, binding, { schemaState: 'Failed', ...about(wanted) })
+    }
+    return { resolved, credentials, wanted, target: { ...repaired, mayBegin: begin, tried } }
   } catch (error) {
     return { ...none, problem: asAppError(error, `prepare ${binding.name} of Tenant ${tenant.metadata.name}`) }
   }
@@ -81,18 +86,16 @@ export async function conclude(
   const drift = world.drift.get(binding.shard.id, binding.objectName)?.answer
   const verdict = await verify(ownerOf(world, 'Tenant', tenant), tenant, binding, { outcome, credentials })
   const report = reportOf({ binding, credentials, wanted, outcome, verdict })
-  noteProgress(world, tenant, binding, report)
+  if (report.progress) noteProgress(world, tenant, binding, report.progress)
   return { ...report, ...(drift && { drift }) }
 }
 
+function about({ digest }: Wanted): Pick<Progress, 'schemaDigest'> {
+  return digest === undefined ? {} : { schemaDigest: digest }
+}
+
 /** At once: whoever is about to begin is held up by those who failed. */
-function noteProgress(
-  { brakes }: World,
-  { metadata }: Tenant,
-  { database }: Binding,
-  { progress }: BindingReport,
-): void {
-  if (!progress) return
+function noteProgress({ brakes }: World, { metadata }: Tenant, { database }: Binding, progress: Progress): void {
   const { schemaState, schemaDigest: digest } = progress
   const key = `${metadata.namespace}/${metadata.name}`
   brakes.note(database, { key, failed: schemaState === 'Failed', ...(digest !== undefined && { digest }) })

@@ -1,5 +1,5 @@
 import type { SchemaState } from '@tenantry/crds/schema.ts'
-import type { Change } from '@tenantry/engines/model.ts'
+import type { Applied, Change } from '@tenantry/engines/model.ts'
 import type { TargetOutcome } from '../../../reconcile/model.ts'
 import type { Wanted } from './wanted.ts'
 
@@ -18,6 +18,11 @@ const FILES: ReadonlySet<string> = new Set(['Migration', 'Reversal', 'file'])
 /** Whether a change applies or undoes a SQL file. */
 export function isOfFile({ target }: Change): boolean {
   return FILES.has(target.kind)
+}
+
+/** Whether a change failed because of its SQL file. */
+export function isFileFault({ change, error }: NonNullable<Applied['failed']>): boolean {
+  return isOfFile(change) && FAULTS.has(error.code)
 }
 
 /** What came of a unit's files; undefined where nothing could be seen, or nothing is under way: then it stands where it stood. Pure. */
