@@ -252,6 +252,7 @@ function createWorld(
       if (term.current) queues.Database.add(database, { priority: PRIORITY_OF.change, afterMs: PROGRESS_MS })
     },
     resync: (shard) => queues.Shard.add(shard),
+    resyncing: () => queues.Shard.depth + queues.Shard.running.length > 0,
     lookForDrift: (shard) => queues.Drift.add(shard),
   }
   return world

@@ -79,4 +79,6 @@ export interface World {
   readonly progress: (database: string) => void
   /** Asks for a shard, by `namespace/database/shard`, to be read as a whole and its tenants to be compared with what is found. */
   readonly resync: (shard: string) => void
+  /** Whether shards are being read as a whole, or wait to be. */
+  readonly resyncing: () => boolean
 }

@@ -80,9 +80,13 @@ function fleetOf(op: TestOperator, { name, postgres, count, isolation }: Making)
     rollout: async () => (await database()).status?.rollout ?? {},
     versions: async () => (await Promise.all(tenants.map(at))).map(({ schemaVersion }) => schemaVersion),
     files: (files) => op.applyFiles(name, files),
-    change: (schema) => {
+    change: async (schema) => {
       const spec = { engine: 'PostgreSQL', isolation, interval: '1h', shards } as const
-      return op.applyDatabase({ name, spec: { ...spec, schema: { sources, ...schema } } })
+      const { metadata } = await op.applyDatabase({ name, spec: { ...spec, schema: { sources, ...schema } } })
+      // Files that come before the operator has seen the settings are rolled out by the earlier ones.
+      await until(`Database ${name} to be looked at as it is now`, async () => {
+        expect((await database()).status?.observedGeneration).toBeGreaterThanOrEqual(metadata.generation ?? 0)
+      })
     },
     tenant: async (tenant, suspended = false) => {
       await op.applyTenant({

@@ -1,12 +1,13 @@
-import { isDeepStrictEqual } from 'node:util'
 import { parseDuration } from '@tenantry/crds/common.ts'
 import { findCondition } from '@tenantry/crds/conditions.ts'
 import type { Database } from '@tenantry/crds/database.ts'
 import type { Tenant } from '@tenantry/crds/tenant.ts'
 import type { SchemaAnswer, SchemaSubject } from '@tenantry/engines/model.ts'
 import { databaseName, objectName } from '@tenantry/engines/names.ts'
+import { sleep } from '../../clock.ts'
 import type { WorkQueue } from '../../queue/work-queue.ts'
 import type { SchemaOutcome, World } from '../../world.ts'
+import { databaseDrift } from './findings.ts'
 import { wordsOf } from './words.ts'
 
 /** Of one call to a shard: others get their turn between two. */
@@ -14,6 +15,9 @@ const SCHEMAS_AT_ONCE = 500
 /** One shard at a time: nobody waits for what is found. */
 const LOOKS_AT_A_TIME = 1
 const DEADLINE_MS = 3_600_000
+/** How long, at most, and how often it is looked whether a resync is over. */
+const GIVES_WAY_MS = 60_000
+const PATIENCE_MS = 1_000
 /** Part of the interval after which a look is due, so that every timed reconcile in its time finds it so. */
 const DUE_AFTER = 0.9
 
@@ -93,21 +97,42 @@ interface Look {
 
 /** The Database hears of it when there is more or less to tell than before. */
 async function lookAtAll(world: World, look: Look, places: readonly Place[], signal: AbortSignal): Promise<void> {
-  const before = world.drift.lookAt(look.id)
   world.drift.retain(
     look.id,
     places.map(({ schema }) => schema),
   )
   const reasons: (string | undefined)[] = []
   for (let start = 0; start < places.length; start += SCHEMAS_AT_ONCE) {
-    signal.throwIfAborted()
+    await whenCalm(world, signal)
     reasons.push(await lookAt(world, look, places.slice(start, start + SCHEMAS_AT_ONCE)))
   }
   world.drift.looked(
     look.id,
     reasons.find((reason) => reason !== undefined),
   )
-  if (!isDeepStrictEqual(before, world.drift.lookAt(look.id))) enqueueDatabase(world, look.database)
+  if (!isToldOf(world, look.database)) enqueueDatabase(world, look.database)
+}
+
+/** A resync is what others wait for: the look gives way to it, for a while. */
+async function whenCalm(world: World, signal: AbortSignal): Promise<void> {
+  for (let waited = 0; world.resyncing() && waited < GIVES_WAY_MS; waited += PATIENCE_MS) {
+    await sleep(world.clock, PATIENCE_MS, signal)
+  }
+  signal.throwIfAborted()
+}
+
+/** Whether the Database's status says what is known now. */
+function isToldOf(world: World, { metadata }: Database): boolean {
+  const database = world.databases.store.get(`${metadata.namespace}/${metadata.name}`)
+  if (!database) return true
+  const told = findCondition(database.status?.conditions, 'SchemaDrifted')
+  const { findings, drifted } = databaseDrift(world, database)
+  const [finding] = findings
+  return (
+    (database.status?.drifted ?? 0) === drifted &&
+    told?.status === finding?.status &&
+    told?.message === finding?.message
+  )
 }
 
 /** Gives the reason why one of the schemas could not be judged, if there is one. */
