@@ -1,8 +1,8 @@
 import { lintClickHouse } from '@tenantry/engines/clickhouse/lint/lint.ts'
 import { lint } from '@tenantry/engines/postgres/lint/lint.ts'
-import { parseSql } from '@tenantry/engines/postgres/lint/parser.ts'
 import { guardsOf } from '@tenantry/engines/postgres/migrate/guards.ts'
-import { placeholdersOf, readable } from '@tenantry/engines/postgres/migrate/placeholders.ts'
+import { placeholdersOf } from '@tenantry/engines/postgres/migrate/placeholders.ts'
+import { statementSpans } from '@tenantry/engines/postgres/migrate/utility.ts'
 import type { JobName, Jobs, Request, Runnable, Undoing } from './job.ts'
 
 /** Reads one file. Throws AppError `InvalidSpec` for a policy that cannot be used. */
@@ -24,28 +24,14 @@ async function runnable(body: string, transaction: boolean): Promise<Runnable> {
   const placeholders = await placeholdersOf(body)
   return {
     ...(placeholders.length > 0 && { placeholders }),
-    ...(!transaction && { statements: await statementsOf(body, readable(body, placeholders)) }),
+    ...(!transaction && { statements: await statementsOf(body) }),
   }
 }
 
 /** A text that cannot be read is one statement: the server says what is wrong with it. */
-async function statementsOf(body: string, text: string): Promise<NonNullable<Runnable['statements']>> {
-  const { value } = await parseSql(text)
-  if (!value) return [{ start: 0, end: body.length }]
-  const characterAt = charactersOf(text)
-  return value.map(({ start, end }) => ({ start: characterAt(start), end: characterAt(end) }))
-}
-
-/** The parser counts bytes; asked for in rising order. */
-function charactersOf(body: string): (byte: number) => number {
-  const bytes = Buffer.from(body)
-  if (bytes.length === body.length) return (byte) => byte
-  let [at, character] = [0, 0]
-  return (byte) => {
-    character += bytes.toString('utf8', at, byte).length
-    at = byte
-    return character
-  }
+async function statementsOf(body: string): Promise<NonNullable<Runnable['statements']>> {
+  const spans = await statementSpans(body)
+  return spans.length > 0 ? spans : [{ start: 0, end: body.length }]
 }
 
 async function undoing(body: string): Promise<Undoing> {

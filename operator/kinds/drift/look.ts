@@ -1,4 +1,4 @@
-import { parseDuration } from '@tenantry/crds/common.ts'
+import { clip, parseDuration } from '@tenantry/crds/common.ts'
 import { findCondition } from '@tenantry/crds/conditions.ts'
 import type { Database } from '@tenantry/crds/database.ts'
 import type { Tenant } from '@tenantry/crds/tenant.ts'
@@ -131,7 +131,7 @@ function isToldOf(world: World, { metadata }: Database): boolean {
   return (
     (database.status?.drifted ?? 0) === drifted &&
     told?.status === finding?.status &&
-    told?.message === finding?.message
+    told?.message === (finding && clip(finding.message))
   )
 }
 

@@ -2,7 +2,7 @@ import { AppError, type ErrorCode } from '@tenantry/crds/errors.ts'
 import type { Change } from '@tenantry/engines/model.ts'
 import { describe, expect, test } from 'vitest'
 import type { HeldReason, TargetOutcome } from '../../../reconcile/model.ts'
-import { progressOf } from './progress.ts'
+import { isFileFault, progressOf } from './progress.ts'
 import type { Wanted } from './wanted.ts'
 
 const wanted: Wanted = { files: [], reverted: [], turn: 'reached', target: '3', digest: 'd' }
@@ -39,6 +39,14 @@ describe('where a tenant stands', () => {
     for (const error of ['LockTimeout', 'Timeout', 'OutOfSpace', 'Fenced'] as const)
       expect(progressOf(wanted, outcome({ error, remaining: 'Migration' }))?.schemaState).toBe('Pending')
     expect(progressOf(wanted, outcome({ held: 'AwaitingApproval' }))?.schemaState).toBe('Pending')
+  })
+
+  test('is known to be a failure as soon as the change of a file fails by its own fault', () => {
+    const failed = (kind: string, code: ErrorCode) =>
+      isFileFault({ change: change(kind), error: new AppError(code, 'x') })
+    for (const kind of ['Migration', 'Reversal', 'file']) expect(failed(kind, 'MigrationFailed')).toBe(true)
+    expect(failed('Migration', 'LockTimeout')).toBe(false)
+    expect(failed('Role', 'MigrationFailed')).toBe(false)
   })
 
   test('stays a failure while it is tried again and waits', () => {
